@@ -1,0 +1,142 @@
+"""Hybrid quantum-classical jobs anywhere: Amazon Braket's ``QuantumJob``, real on any machine.
+
+Names are loaded when they are first used, so that ``import qjob`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qjob.errors import (
+        AmbiguousJob,
+        EngineError,
+        EngineUnavailable,
+        FolderError,
+        HomeError,
+        InvalidInput,
+        JobCancelled,
+        JobFailed,
+        JobNotFound,
+        JobStateError,
+        MissingExtra,
+        QjobError,
+        ResultError,
+        ResultTimeout,
+        SettingsError,
+        StoreCorrupt,
+        StoreError,
+        StoreMissing,
+        StoreTooNew,
+        SubmitError,
+    )
+    from qjob.job import Job, delete, find, get, submit
+    from qjob.model.config import (
+        CheckpointConfig,
+        DeviceConfig,
+        InstanceConfig,
+        MetricPeriod,
+        MetricStatistic,
+        MetricType,
+        OutputDataConfig,
+        S3DataSourceConfig,
+        StoppingCondition,
+    )
+    from qjob.quantum_job import QuantumJob
+    from qjob.runtime import (
+        PersistedJobDataFormat,
+        get_checkpoint_dir,
+        get_hyperparameters,
+        get_input_data_dir,
+        get_job_device_arn,
+        get_job_name,
+        get_results_dir,
+        load_job_checkpoint,
+        load_job_result,
+        log_metric,
+        save_job_checkpoint,
+        save_job_result,
+    )
+
+_NAMES = {
+    "qjob.errors": (
+        "AmbiguousJob EngineError EngineUnavailable FolderError HomeError InvalidInput JobCancelled JobFailed "
+        "JobNotFound JobStateError MissingExtra QjobError ResultError ResultTimeout SettingsError StoreCorrupt "
+        "StoreError StoreMissing StoreTooNew SubmitError"
+    ),
+    "qjob.job": "Job delete find get submit",
+    "qjob.model.config": (
+        "CheckpointConfig DeviceConfig InstanceConfig MetricPeriod MetricStatistic MetricType OutputDataConfig "
+        "S3DataSourceConfig StoppingCondition"
+    ),
+    "qjob.quantum_job": "QuantumJob",
+    "qjob.runtime": (
+        "PersistedJobDataFormat get_checkpoint_dir get_hyperparameters get_input_data_dir get_job_device_arn "
+        "get_job_name get_results_dir load_job_checkpoint load_job_result log_metric save_job_checkpoint "
+        "save_job_result"
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AmbiguousJob",
+    "CheckpointConfig",
+    "DeviceConfig",
+    "EngineError",
+    "EngineUnavailable",
+    "FolderError",
+    "HomeError",
+    "InstanceConfig",
+    "InvalidInput",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFound",
+    "JobStateError",
+    "MetricPeriod",
+    "MetricStatistic",
+    "MetricType",
+    "MissingExtra",
+    "OutputDataConfig",
+    "PersistedJobDataFormat",
+    "QjobError",
+    "QuantumJob",
+    "ResultError",
+    "ResultTimeout",
+    "S3DataSourceConfig",
+    "SettingsError",
+    "StoppingCondition",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreMissing",
+    "StoreTooNew",
+    "SubmitError",
+    "delete",
+    "find",
+    "get",
+    "get_checkpoint_dir",
+    "get_hyperparameters",
+    "get_input_data_dir",
+    "get_job_device_arn",
+    "get_job_name",
+    "get_results_dir",
+    "load_job_checkpoint",
+    "load_job_result",
+    "log_metric",
+    "save_job_checkpoint",
+    "save_job_result",
+    "submit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'qjob' has no attribute {name!r}")
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

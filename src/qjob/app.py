@@ -1,0 +1,88 @@
+"""open_service(): the one place that builds a store, the engines and a service from the settings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from qjob.config import Settings, load_settings, prepare_home
+from qjob.engine import Engine
+from qjob.errors import InvalidInput
+from qjob.service import Service
+from qjob.store.store import Store
+
+_EngineMaker = Callable[[Settings], Engine]
+
+
+def open_service(settings: Settings | None = None) -> Service:
+    """Return the service over a state directory, which is made when it is not there.
+
+    Raises SettingsError or HomeError.
+    """
+    settings = settings or load_settings()
+    prepare_home(settings)
+    store = Store(settings.index_file, settings.jobs)
+    return Service(store=store, engine_of=EngineCatalogue(settings), jobs=settings.jobs)
+
+
+def shared_service() -> Service:
+    """Return the service over the state directory of the settings as they are now.
+
+    The same object as long as the settings are the same, so that a thousand handles share one connection.
+    """
+    settings = load_settings()
+    prepare_home(settings)
+    return _service_by_settings(_Key(settings))
+
+
+@dataclass(frozen=True)
+class _Key:
+    """Settings as the key of a cache: they hold mappings, which have no hash."""
+
+    settings: Settings
+
+    def __hash__(self) -> int:
+        return hash((self.settings.home, self.settings.index))
+
+
+@lru_cache(maxsize=8)
+def _service_by_settings(key: _Key) -> Service:
+    return open_service(key.settings)
+
+
+class EngineCatalogue:
+    """The engines by name, each built when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._built: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str) -> Engine:
+        """Return the engine of that name; raises InvalidInput when there is none."""
+        if name not in ENGINES:
+            raise InvalidInput(f"engine {name!r}: there is {', '.join(sorted(ENGINES))}.")
+        with self._lock:
+            if name not in self._built:
+                self._built[name] = ENGINES[name](self._settings)
+            return self._built[name]
+
+
+def _local(settings: Settings) -> Engine:
+    module: Any = import_module("qjob.engines.local.engine")
+    engine: Engine = module.LocalEngine(
+        settings.local_state,
+        settings.jobs,
+        slots=settings.slots,
+        device_capacities={arn: device.capacity for arn, device in settings.devices.items()},
+        idle_s=settings.idle_s,
+    )
+    return engine
+
+
+ENGINES: dict[str, _EngineMaker] = {"local": _local}
+"""Every engine and how it is built; its module is imported only then."""

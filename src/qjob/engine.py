@@ -1,0 +1,79 @@
+"""The seam: what an engine is asked, and what it answers. docs/adding-an-engine.md is the guide to it.
+
+An engine starts ``python -m qjob.runner FOLDER`` somewhere and says whether it still runs. It writes no
+record and decides no state: it observes, `qjob.judge` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from qjob.folder import JobFolder
+from qjob.model.spec import JobSpec
+
+
+class Presence(StrEnum):
+    """Where an engine sees a job."""
+
+    WAITING = "WAITING"
+    """Taken, and not started."""
+    RUNNING = "RUNNING"
+    """Its runner is alive."""
+    GONE = "GONE"
+    """It does not run and will not run."""
+    UNKNOWN = "UNKNOWN"
+    """The engine cannot tell now. No news is not bad news: nothing follows from it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What an engine says of a job now.
+
+    Attributes:
+        presence: where it sees the job.
+        message: WAITING: what the job waits for. GONE: how it ended. A sentence without its full stop.
+        position: WAITING: its place in the queue, 1 for the next to start, where that is known.
+        certain: False when a shared disk may still hide the outcome of a job that is GONE; it then
+            takes two such observations some time apart.
+    """
+
+    presence: Presence
+    message: str = ""
+    position: int | None = None
+    certain: bool = True
+
+
+class Engine(Protocol):
+    """Where a job's Python runs."""
+
+    @property
+    def name(self) -> str:
+        """The word for it: ``local``, ``slurm``, …"""
+
+    def check(self, spec: JobSpec) -> list[str]:
+        """Return every reason why this engine cannot run that; a sentence each, with a remedy.
+
+        Without side effects, and quick: it is asked before anything is written.
+        """
+
+    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
+        """Take the job and return the engine's own handle of it, at once and without waiting for a slot.
+
+        Harmless to repeat: a folder that was taken before gives the handle that it got then. A submitter
+        that was killed half-way is settled by that.
+
+        Raises SubmitError when nothing was started and nothing will be, EngineUnavailable when it may
+        be tried again.
+        """
+
+    def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
+        """Say of each job where it is now: one question for many. A ref it never gave is GONE."""
+
+    def cancel(self, ref: str) -> None:
+        """End the job and all that it started; returns at once. Harmless to repeat, and after the end."""
+
+    def sync(self, ref: str, folder: JobFolder) -> None:
+        """Make the folder here hold what the job has written by now; nothing to do on a shared disk."""

@@ -1,0 +1,218 @@
+"""The dispatcher: starts what waits, sees what ends.
+
+``python -m qjob.engines.local.dispatcher STATE IDLE_S`` starts it; see `main`.
+
+One process for each state directory, started on demand and gone when idle. It may be killed at any moment:
+what it knows is in the queue and in the folders, the jobs go on, and the next look starts another one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from qjob.engines.local.doorbell import Doorbell, silence
+from qjob.engines.local.queue import Queue, QueuedJob
+from qjob.engines.local.schedule import may_start
+from qjob.engines.local.state import LocalState
+from qjob.engines.local.supervised import Supervised, find_runner, start_runner
+from qjob.folder import JobFolder
+from qjob.runner.process_tree import become_subreaper, children, descendants, kill_marked, kill_until_gone
+
+_TICK_S = 5.0  # how often everything is looked at without a ring, against a ring that was lost
+_TICK_WITHOUT_PIDFD_S = 0.1
+_LOCK_WAIT_S = 10.0
+_LOCK_POLL_S = 0.02
+
+
+class Dispatcher:
+    """The one process that starts runners on this machine."""
+
+    def __init__(self, state: LocalState, queue: Queue, log: IO[bytes], idle_s: float) -> None:
+        self._queue = queue
+        self._log = log
+        self._idle_s = idle_s
+        self._doorbell = Doorbell(state.doorbell)
+        self._supervised: dict[str, Supervised] = {}
+        self._busy_at = time.monotonic()
+
+    def serve(self) -> None:
+        """Work until there has been nothing to do for the idle time."""
+        become_subreaper()
+        while True:
+            bell = self._doorbell.answer()
+            try:
+                self._serve_until_idle(bell)
+            finally:
+                os.close(bell)
+            # From here on whoever rings finds nobody and starts another dispatcher; who rang before
+            # that has put a job into the queue first, and is not forgotten.
+            if self._queue.is_empty():
+                return
+
+    def _serve_until_idle(self, bell: int) -> None:
+        self._adopt()
+        while True:
+            self._settle_ended()
+            self._start_waiting()
+            if self._is_idle():
+                return
+            self._wait(bell)
+
+    def _adopt(self) -> None:
+        """Look after what an earlier dispatcher had claimed or started."""
+        for job in list(self._queue.in_state("running")):
+            if job.id not in self._supervised:
+                self._adopt_one(job)
+
+    def _adopt_one(self, job: QueuedJob) -> None:
+        folder = _folder_of(job)
+        runner = find_runner(folder)
+        if runner is not None:
+            self._supervise(runner)
+        elif job.pid is not None and job.started is not None:
+            self._supervise(Supervised(job_id=job.id, pid=job.pid, started=job.started))
+        else:
+            self._queue.put_back(job.id)  # a runner that is just about to lock the folder is no harm: one wins
+
+    def _supervise(self, runner: Supervised) -> None:
+        self._supervised[runner.job_id] = runner
+        self._queue.set_process(runner.job_id, runner.pid, runner.started)
+
+    def _settle_ended(self) -> None:
+        for runner in [runner for runner in self._supervised.values() if runner.has_ended()]:
+            runner.close()
+            del self._supervised[runner.job_id]
+            self._settle(runner)
+
+    def _settle(self, runner: Supervised) -> None:
+        job = self._queue.jobs([runner.job_id])[runner.job_id]
+        folder = _folder_of(job)
+        another = find_runner(folder) if runner.lost_to_another() else None
+        if another is not None:
+            self._supervise(another)
+        elif folder.outcome.exists():
+            self._queue.remove(job.id)
+        else:
+            self._end_remains(job.id)
+            self._settle_without_outcome(folder, runner)
+
+    def _settle_without_outcome(self, folder: JobFolder, runner: Supervised) -> None:
+        if runner.was_killed() and folder.spec.exists() and not folder.read_events():
+            self._queue.put_back(folder.id)  # killed before it did anything: it may as well be started again
+        else:
+            self._queue.set_gone(folder.id, runner.how_it_ended())
+
+    def _end_remains(self, job_id: str) -> None:
+        """Kill what a killed runner left, before its device and its slots are given to the next job.
+
+        Its orphans have become children of this process, unless an earlier dispatcher started it;
+        those are found by the mark in their environment.
+        """
+        ours = {runner.pid for runner in self._supervised.values()}
+        for orphan in set(children(os.getpid())) - ours:
+            kill_until_gone([orphan, *descendants(orphan)])
+        kill_marked(job_id)
+        _reap_orphans(ours)
+
+    def _start_waiting(self) -> None:
+        slots = self._queue.machine_slots()
+        running = list(self._queue.in_state("running"))
+        if sum(job.slots for job in running) >= slots:
+            return
+        for job in list(may_start(self._queue.in_state("waiting"), running, slots)):
+            self._start(job)
+
+    def _start(self, job: QueuedJob) -> None:
+        if self._queue.claim(job.id):
+            self._supervise(start_runner(_folder_of(job), self._log))
+
+    def _is_idle(self) -> bool:
+        now = time.monotonic()
+        if self._supervised or not self._queue.is_empty():
+            self._busy_at = now
+        return now - self._busy_at >= self._idle_s
+
+    def _wait(self, bell: int) -> None:
+        """Sleep until the doorbell rings, a runner ends, or it is time for a look at everything."""
+        poll = select.poll()
+        poll.register(bell, select.POLLIN)
+        timeout_s = min(_TICK_S, self._idle_s)
+        for runner in self._supervised.values():
+            if runner.pid_fd is not None:
+                poll.register(runner.pid_fd, select.POLLIN)
+            else:
+                timeout_s = _TICK_WITHOUT_PIDFD_S
+        poll.poll(timeout_s * 1000)
+        silence(bell)
+
+
+def main(arguments: list[str]) -> int:
+    """Become the dispatcher of a state directory; return when it is at work, in a process of its own.
+
+    The first process ends with 0 as soon as there is a dispatcher, this one or another one.
+    """
+    state, idle_s = LocalState(Path(arguments[0])), float(arguments[1])
+    ready_read, ready_write = os.pipe()
+    if os.fork():
+        os.close(ready_write)
+        return 0 if os.read(ready_read, 1) else 1
+    os.close(ready_read)
+    os.setsid()
+    os.chdir("/")
+    lock = _take_lock(state)
+    if lock is not None:
+        _serve(state, idle_s, ready_write)
+    os.write(ready_write, b"+")
+    return 0
+
+
+def _serve(state: LocalState, idle_s: float, ready_write: int) -> None:
+    queue = Queue(state.queue, durable=False)
+    with state.log.open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        os.close(Doorbell(state.doorbell).answer())
+        os.write(ready_write, b"+")
+        Dispatcher(state, queue, log, idle_s).serve()
+    queue.close()
+
+
+def _take_lock(state: LocalState) -> int | None:
+    """Return the lock's descriptor, or None when another dispatcher is at work.
+
+    One that is at work answers its doorbell; one that holds the lock and does not is just leaving.
+    """
+    fd = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if Doorbell(state.doorbell).ring():
+                return None
+            time.sleep(_LOCK_POLL_S)
+            continue
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        return fd
+    raise TimeoutError(f"{state.lock} is held by a process that does not answer")
+
+
+def _folder_of(job: QueuedJob) -> JobFolder:
+    return JobFolder(Path(job.folder))
+
+
+def _reap_orphans(ours: set[int]) -> None:
+    """Collect the exit codes of orphans that were killed; those of our runners are not ours to take."""
+    for pid in set(children(os.getpid(), zombies=True)) - ours:
+        os.waitpid(pid, os.WNOHANG)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,232 @@
+"""LocalEngine: the engine ``local``; submitters' side of the queue and the dispatcher."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import qjob
+from qjob.engine import Observation, Presence
+from qjob.engines.local.doorbell import Doorbell
+from qjob.engines.local.processes import is_alive
+from qjob.engines.local.queue import Queue, QueuedJob
+from qjob.engines.local.schedule import waits_for
+from qjob.engines.local.state import LocalState
+from qjob.errors import EngineUnavailable, FolderError, SubmitError
+from qjob.folder import JobFolder
+from qjob.model.spec import JobSpec
+
+NAME = "local"
+OPTIONS = {"slots": "how many of the machine's slots the job takes; default: its number of instances"}
+_DEFAULT_IDLE_S = 300.0
+
+
+class LocalEngine:
+    """Jobs as processes on this machine."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        state: Path,
+        jobs: Path,
+        *,
+        slots: int,
+        device_capacities: Mapping[str, int] | None = None,
+        idle_s: float = _DEFAULT_IDLE_S,
+    ) -> None:
+        """Use a machine.
+
+        Args:
+            state: the engine's own directory, on a local disk; made when needed.
+            jobs: the directory of all job folders.
+            slots: how many instances may run at a time.
+            device_capacities: how many jobs a device takes at a time, where that is not one.
+            idle_s: how long the dispatcher stays when there is nothing to do, in seconds.
+        """
+        self._state = LocalState(state)
+        self._jobs = jobs
+        self._slots = slots
+        self._capacities = dict(device_capacities or {})
+        self._idle_s = idle_s
+        self._host = platform.node()
+        self._opened: Queue | None = None
+
+    def check(self, spec: JobSpec) -> list[str]:
+        """Return what this engine does not take: options that it does not know, data that is elsewhere."""
+        unknown = [
+            f"option {name!r}: the local engine knows {', '.join(OPTIONS)}; leave it out."
+            for name in spec.options
+            if name not in OPTIONS
+        ]
+        remote = [
+            f"input channel {channel.name!r} is {channel.uri}: the local engine cannot fetch from S3; "
+            "download it and name the path."
+            for channel in spec.inputs
+            if channel.uri.startswith("s3://")
+        ]
+        return unknown + _slots_problem(spec) + remote
+
+    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
+        """Put the job into the queue and wake the dispatcher."""
+        with _translated(SubmitError):
+            self._queue().add(self._queued(folder, spec), self._slots)
+        self._wake()
+        return f"{self._host}/{folder.id}"
+
+    def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
+        """Say where each job is; a dispatcher that should be at work and is not is started again."""
+        ids = {ref: ref.rpartition("/")[2] for ref in refs}
+        with _translated(EngineUnavailable):
+            found = self._queue().jobs([ids[ref] for ref in refs if self._is_ours(ref)])
+            observations = {ref: self._observation(ref, found.get(ids[ref])) for ref in refs}
+            self._explain_waiting({ref: ids[ref] for ref in refs}, observations)
+        if any(o.presence in (Presence.WAITING, Presence.RUNNING) for o in observations.values()):
+            self._wake()
+        return observations
+
+    def cancel(self, ref: str) -> None:
+        """Take the job out of the queue, or tell its runner to end it."""
+        job_id = ref.rpartition("/")[2]
+        if not self._is_ours(ref):
+            raise EngineUnavailable(f"job {job_id} runs on {ref.partition('/')[0]}: cancel it there.")
+        with _translated(EngineUnavailable):
+            if self._queue().remove_waiting(job_id):
+                return
+            job = self._queue().jobs([job_id]).get(job_id)
+        if job is not None and job.pid is not None and is_alive(job.pid, job.started or ""):
+            # Between the look and the signal the pid could only be given out again if the dispatcher,
+            # the runner's parent, had collected it within these microseconds and 2^22 others had started.
+            os.kill(job.pid, signal.SIGTERM)
+        self._wake()
+
+    def sync(self, ref: str, folder: JobFolder) -> None:
+        """Do nothing: the folder is where the job writes."""
+
+    def _queue(self) -> Queue:
+        if self._opened is None:
+            self._state.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._opened = Queue(self._state.queue, durable=True)
+        return self._opened
+
+    def _queued(self, folder: JobFolder, spec: JobSpec) -> QueuedJob:
+        shared = spec.device.startswith("local:")
+        return QueuedJob(
+            id=folder.id,
+            folder=str(folder.path),
+            priority=spec.priority,
+            slots=spec.options.get("slots", spec.instance_count),
+            device=None if shared else spec.device,
+            capacity=self._capacities.get(spec.device, 1),
+        )
+
+    def _is_ours(self, ref: str) -> bool:
+        return ref.partition("/")[0] == self._host
+
+    def _observation(self, ref: str, job: QueuedJob | None) -> Observation:
+        if not self._is_ours(ref):
+            return Observation(presence=Presence.UNKNOWN, message=f"it runs on {ref.partition('/')[0]}")
+        if job is None:
+            return self._missing(JobFolder(self._jobs / ref.rpartition("/")[2]))
+        if job.state == "gone":
+            return Observation(presence=Presence.GONE, message=job.detail)
+        return Observation(presence=Presence.WAITING if job.state == "waiting" else Presence.RUNNING)
+
+    def _missing(self, folder: JobFolder) -> Observation:
+        """Say where a job is that is not in the queue: one that never started is put back there."""
+        if folder.cancel_mark.exists() or folder.events.exists():
+            return Observation(presence=Presence.GONE, message="it is not in the local queue any more")
+        try:
+            spec = folder.read_spec()
+        except FolderError as error:
+            return Observation(presence=Presence.GONE, message=str(error))
+        self._queue().add(self._queued(folder, spec), self._slots)
+        return Observation(presence=Presence.WAITING)
+
+    def _explain_waiting(self, ids: Mapping[str, str], observations: dict[str, Observation]) -> None:
+        """Add its place and what it waits for to each job that waits."""
+        waiting_refs = {ids[ref]: ref for ref, seen in observations.items() if seen.presence is Presence.WAITING}
+        if not waiting_refs:
+            return
+        running, slots = list(self._queue().in_state("running")), self._queue().machine_slots()
+        for position, job in enumerate(self._queue().in_state("waiting"), start=1):
+            if job.id in waiting_refs:
+                observations[waiting_refs[job.id]] = Observation(
+                    presence=Presence.WAITING, position=position, message=waits_for(job, running, slots)
+                )
+
+    def _wake(self) -> None:
+        """Ring for the dispatcher; when nobody answers, start one and wait until it is there."""
+        doorbell = Doorbell(self._state.doorbell)
+        if doorbell.ring():
+            return
+        with self._starting():
+            if not doorbell.ring():
+                self._start_dispatcher()
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        fd = os.open(self._state.starting, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _start_dispatcher(self) -> None:
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "qjob.engines.local.dispatcher",
+            str(self._state.path),
+            str(self._idle_s),
+        ]
+        with self._state.log.open("ab") as log:
+            try:
+                done = subprocess.run(
+                    command,
+                    check=False,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=_dispatcher_environment(),
+                )
+            except OSError as error:
+                raise EngineUnavailable(f"the dispatcher cannot be started: {error}") from error
+        if done.returncode:
+            raise EngineUnavailable(f"the dispatcher cannot be started; {self._state.log} says why.")
+
+
+def _dispatcher_environment() -> dict[str, str]:
+    """Return the environment of the dispatcher and the runners; jobs get their submitter's own.
+
+    It makes this very qjob importable, also one that was never installed, and bears no job's mark.
+    """
+    package = str(Path(qjob.__file__).parents[1])
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("QJOB_JOB_")}
+    paths = [package, *filter(None, [variables.get("PYTHONPATH")])]
+    return variables | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _slots_problem(spec: JobSpec) -> list[str]:
+    slots = spec.options.get("slots", 1)
+    if isinstance(slots, int) and not isinstance(slots, bool) and slots >= 1:
+        return []
+    return [f"option slots={slots!r}: a whole number from 1 is expected."]
+
+
+@contextmanager
+def _translated(kind: type[SubmitError | EngineUnavailable]) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise kind(f"the local queue cannot be used: {error}") from error

@@ -1,0 +1,51 @@
+"""Which waiting jobs may start now, and what the others wait for. Pure.
+
+First in, first out within a priority. A job that waits for a device lets others pass; a job that waits for
+slots does not, or a wide job would wait for ever behind narrow ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from qjob.engines.local.queue import QueuedJob
+
+
+def may_start(waiting: Iterable[QueuedJob], running: Sequence[QueuedJob], slots: int) -> Iterator[QueuedJob]:
+    """Yield the jobs to start now, in order, as if each was running from then on."""
+    busy = list(running)
+    for job in waiting:
+        if _used(busy) + _wanted(job, slots) > slots:
+            return
+        if _holders(job, busy):
+            continue
+        busy.append(job)
+        yield job
+
+
+def waits_for(job: QueuedJob, running: Sequence[QueuedJob], slots: int) -> str:
+    """Return what a waiting job waits for, a sentence without its full stop."""
+    holders = _holders(job, running)
+    if holders:
+        return f"device {job.device} is held by job {', '.join(holder.id for holder in holders)}"
+    if _used(running) + _wanted(job, slots) > slots:
+        taken = f"{_used(running)} of this machine's {slots} slots are in use"
+        return f"{taken}, and the job takes {_wanted(job, slots)}"
+    return "its turn comes next" if not running else "jobs before it in the queue"
+
+
+def _holders(job: QueuedJob, running: Sequence[QueuedJob]) -> list[QueuedJob]:
+    """Return the jobs that keep ``job`` from its device; none when there is room."""
+    if job.device is None:
+        return []
+    holders = [other for other in running if other.device == job.device]
+    return holders if len(holders) >= job.capacity else []
+
+
+def _used(running: Sequence[QueuedJob]) -> int:
+    return sum(job.slots for job in running)
+
+
+def _wanted(job: QueuedJob, slots: int) -> int:
+    """Return the slots that a job takes: one that is wider than the machine takes the whole machine."""
+    return min(job.slots, slots)

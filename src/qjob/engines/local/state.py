@@ -1,0 +1,42 @@
+"""LocalState: names every file of the local engine's own memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LocalState:
+    """The files of the local engine, all below one directory on a local disk.
+
+    Attributes:
+        path: that directory.
+    """
+
+    path: Path
+
+    @property
+    def queue(self) -> Path:
+        """What waits and what runs; see `Queue`."""
+        return self.path / "queue.db"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the dispatcher as long as it lives; holds its pid."""
+        return self.path / "dispatcher.lock"
+
+    @property
+    def starting(self) -> Path:
+        """Locked by whoever starts a dispatcher, so that a hundred submits start one."""
+        return self.path / "starting.lock"
+
+    @property
+    def doorbell(self) -> Path:
+        """See `Doorbell`."""
+        return self.path / "doorbell"
+
+    @property
+    def log(self) -> Path:
+        """What the dispatcher and the runners have to say to whoever looks for a fault."""
+        return self.path / "dispatcher.log"

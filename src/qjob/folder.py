@@ -1,0 +1,252 @@
+"""JobFolder: names, reads and writes every file of a job. The folder is a contract: docs/job-folder.md.
+
+Each file has one writer, and is either replaced whole or appended to; a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qjob.atomic import TEMPORARY_SUFFIX, write_whole
+from qjob.errors import FolderError
+from qjob.model.event import JobEvent, event_from_json, event_to_json, parse_time
+from qjob.model.outcome import Outcome, outcome_from_json, outcome_to_json
+from qjob.model.record import JobRecord, record_from_json, record_to_json
+from qjob.model.spec import JobSpec, spec_from_json, spec_to_json
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelMark:
+    """Somebody asked for the job's cancellation.
+
+    Attributes:
+        time: when, aware UTC.
+        reason: why, in a sentence; may be empty.
+    """
+
+    time: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The files of one job.
+
+    Attributes:
+        path: the job's directory, absolute; its name is the job's id.
+    """
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.path.name
+
+    @property
+    def spec(self) -> Path:
+        """What was asked; written once, by the service, before anything starts."""
+        return self.path / "spec.json"
+
+    @property
+    def record(self) -> Path:
+        """What GetJob would say; replaced by the service with every event."""
+        return self.path / "record.json"
+
+    @property
+    def environment(self) -> Path:
+        """The submitter's environment variables; removed by the service when the job has ended."""
+        return self.path / "environment.json"
+
+    @property
+    def hyperparameters(self) -> Path:
+        """Braket's hyperparameter file, ``AMZN_BRAKET_HP_FILE``; written once, by the service."""
+        return self.path / "hyperparameters.json"
+
+    @property
+    def cancel_mark(self) -> Path:
+        """Exists when the cancellation was asked for; written once, by the service."""
+        return self.path / "cancel.json"
+
+    @property
+    def source(self) -> Path:
+        """The code as it was at submit, and the job's working directory."""
+        return self.path / "source"
+
+    @property
+    def input(self) -> Path:
+        """The input channels, ``AMZN_BRAKET_INPUT_DIR``."""
+        return self.path / "input"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one JSON object a line; appended to by the runner, which holds its lock."""
+        return self.path / "events.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """The output of the instances; appended to by the runner."""
+        return self.path / "logs"
+
+    @property
+    def results(self) -> Path:
+        """What the job leaves, ``AMZN_BRAKET_JOB_RESULTS_DIR``; written by the job."""
+        return self.path / "results"
+
+    @property
+    def checkpoints(self) -> Path:
+        """``AMZN_BRAKET_CHECKPOINT_DIR``; written by the job."""
+        return self.path / "checkpoints"
+
+    @property
+    def outcome(self) -> Path:
+        """How it ended; written by the runner as its last act. Exists = ended."""
+        return self.path / "outcome.json"
+
+    def log(self, instance: int) -> Path:
+        """The output of one instance: the bytes as they came."""
+        return self.logs / f"{instance}.log"
+
+    def log_index(self, instance: int) -> Path:
+        """When those bytes came; see `qjob.logs`."""
+        return self.logs / f"{instance}.index"
+
+    def instances(self) -> list[int]:
+        """Return the numbers of the instances that have a log."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(int(log.stem) for log in self.logs.glob("*.log") if log.stem.isdigit())
+        return []
+
+    def read_spec(self) -> JobSpec:
+        """Return what was asked; raises FolderError."""
+        return self._read(self.spec, spec_from_json)
+
+    def read_record(self) -> JobRecord:
+        """Return what the service last wrote; raises FolderError."""
+        return self._read(self.record, record_from_json)
+
+    def read_outcome(self) -> Outcome | None:
+        """Return how the job ended, or None when no runner has said so; raises FolderError."""
+        return self._read_if_there(self.outcome, outcome_from_json)
+
+    def read_cancel_mark(self) -> CancelMark | None:
+        """Return who asked for the cancellation, or None; raises FolderError."""
+        return self._read_if_there(self.cancel_mark, _cancel_mark_from_json)
+
+    def read_environment(self) -> dict[str, str]:
+        """Return the submitter's environment variables; raises FolderError."""
+        return self._read(self.environment, dict)
+
+    def read_events(self) -> list[JobEvent]:
+        """Return what the runner reported so far, oldest first.
+
+        A last line without its end is one that is being written, or that a killed runner or a full
+        disk cut short: it is left out.
+        """
+        try:
+            lines = self.events.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        try:
+            return [event_from_json(json.loads(line)) for line in lines]
+        except (ValueError, KeyError, TypeError) as error:
+            raise FolderError(f"{self.events}: not a list of events: {error}") from error
+
+    def write_spec(self, spec: JobSpec) -> None:
+        """Write what was asked."""
+        write_whole(self.spec, _to_bytes(spec_to_json(spec)))
+
+    def write_record(self, record: JobRecord, home: Path | None = None) -> None:
+        """Write what is known; ``home`` names the folder when it is still being staged elsewhere."""
+        write_whole(self.record, _to_bytes(record_to_json(record, str(home or self.path))))
+
+    def write_environment(self, variables: Mapping[str, str]) -> None:
+        """Write the submitter's environment, readable by its owner alone."""
+        write_whole(self.environment, _to_bytes(dict(variables)))
+        self.environment.chmod(0o600)
+
+    def write_hyperparameters(self, hyperparameters: Mapping[str, str]) -> None:
+        """Write Braket's hyperparameter file: one JSON object of strings."""
+        write_whole(self.hyperparameters, _to_bytes(dict(hyperparameters)))
+
+    def write_cancel_mark(self, mark: CancelMark) -> None:
+        """Ask for the cancellation; from here on no runner starts anything for this job."""
+        write_whole(self.cancel_mark, _to_bytes({"requestedAt": mark.time.isoformat(), "reason": mark.reason}))
+
+    def append_event(self, event: JobEvent) -> None:
+        """Add to what happened, in one write."""
+        with self.events.open("ab", buffering=0) as file:
+            file.write(json.dumps(event_to_json(event)).encode() + b"\n")
+
+    def write_outcome(self, outcome: Outcome) -> None:
+        """Say how the job ended. Nothing is written into the folder after that by the runner."""
+        write_whole(self.outcome, _to_bytes(outcome_to_json(outcome)))
+
+    def remove_environment(self) -> None:
+        """Take the submitter's variables off the disk; harmless to repeat."""
+        self.environment.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def submitting(self) -> Iterator[bool]:
+        """Hold the right to hand this job to its engine; yield False when another process has it.
+
+        The right is a lock that ends with its process, so a killed submitter leaves none behind.
+        """
+        with locked(self.spec) as fd:
+            yield fd is not None
+
+    def _read(self, path: Path, parse: Callable[[Any], T]) -> T:
+        found = self._read_if_there(path, parse)
+        if found is None:
+            raise FolderError(
+                f"{path} is missing: the job's folder was removed or moved; 'qjob rm {self.id}' removes "
+                "what the index still has of it."
+            )
+        return found
+
+    def _read_if_there(self, path: Path, parse: Callable[[Any], T]) -> T | None:
+        try:
+            return parse(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FolderError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[int | None]:
+    """Hold an exclusive lock on an existing file; yield its descriptor, or None when it is taken."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove the unfinished files that killed processes left in a directory."""
+    for leftover in directory.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _cancel_mark_from_json(data: Mapping[str, Any]) -> CancelMark:
+    return CancelMark(time=parse_time(data["requestedAt"]), reason=data["reason"])
+
+
+def _to_bytes(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, indent=2).encode() + b"\n"

@@ -1,0 +1,134 @@
+"""What the interpreter of an instance runs first: it becomes the user's script.
+
+Called as ``python -P bootstrap.py REPORT_FD SOURCE_DIR SOURCE_NAME ENTRY_POINT``. It is read by whatever
+interpreter the job asked for, so it uses nothing but the standard library, and imports next to nothing:
+each import here is time before the user's first line.
+
+An uncaught exception is printed as Python prints it, without the frames of this file, and also written to
+REPORT_FD as one JSON object, from which the runner makes the job's failure reason.
+"""
+
+import os
+import sys
+
+_MAX_TRACEBACK_CHARS = 16_000  # what surely fits into the report pipe, which nobody may be reading yet
+
+
+def main(arguments: list[str]) -> None:
+    """Run the entry point as published: ``module`` as ``__main__``, or call ``module:function``."""
+    report_fd, source, source_name, entry_point = int(arguments[0]), *arguments[1:]
+    os.set_inheritable(report_fd, False)
+    os.environ["PYTHONUNBUFFERED"] = "1"  # for Python processes that the script starts, as in the container
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole
+    _extend_path(source, source_name)
+    try:
+        _run(source, source_name, entry_point)
+    except SystemExit as end:
+        _report_exit(report_fd, end)
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to be told
+        sys.exit(_report_exception(report_fd, error, source))
+
+
+def _extend_path(source: str, source_name: str) -> None:
+    """Make the source importable by its own name, and the folder's modules by theirs.
+
+    Both at the end of the path, as published, so that a job's ``types.py`` hides nothing.
+    """
+    sys.path.append(source)
+    folder = os.path.join(source, source_name)
+    if os.path.isdir(folder):
+        sys.path.append(folder)
+
+
+def _run(source: str, source_name: str, entry_point: str) -> None:
+    module, _, function = entry_point.partition(":")
+    if function:
+        from qjob.runner.binding import call_with_hyperparameters
+
+        call_with_hyperparameters(module, function)
+        return
+    _run_as_main(_script_path(source, source_name, module), module)
+
+
+def _script_path(source: str, source_name: str, module: str) -> str:
+    if source_name == f"{module}.py":
+        return os.path.join(source, source_name)
+    path = os.path.join(source, *module.split("."))
+    if os.path.isdir(path):
+        return os.path.join(path, "__main__.py")
+    return f"{path}.py"
+
+
+def _run_as_main(path: str, module: str) -> None:
+    """Run a file as ``__main__``, in a module object of its own, as ``python path`` would."""
+    namespace = type(sys)("__main__")
+    namespace.__file__ = path
+    namespace.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
+    namespace.__package__ = _import_parents(path, module)
+    if namespace.__package__:
+        from importlib.util import find_spec
+
+        tail = ".__main__" if path.endswith("__main__.py") and not module.endswith("__main__") else ""
+        namespace.__spec__ = find_spec(module + tail)  # so that spawned processes find the module again
+    sys.argv[:] = [path]
+    sys.modules["__main__"] = namespace
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    exec(code, namespace.__dict__)
+
+
+def _import_parents(path: str, module: str) -> str:
+    """Import the package that the module is in, so that relative imports work; return its name."""
+    package = module if path.endswith("__main__.py") else module.rpartition(".")[0]
+    if package:
+        __import__(package)
+    return package
+
+
+def _report_exit(report_fd: int, end: SystemExit) -> None:
+    if isinstance(end.code, str):
+        _report(report_fd, f"SystemExit: {end.code}", "")
+
+
+def _report_exception(report_fd: int, error: BaseException, source: str) -> int:
+    import traceback
+
+    trace = _without_our_frames(error.__traceback__)  # type: ignore[no-untyped-call]
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    _report(report_fd, _reason(error, source), text[-_MAX_TRACEBACK_CHARS:])
+    sys.stdout.flush()
+    sys.excepthook(type(error), error, trace)  # the user's own hook, if the script has set one
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _without_our_frames(trace):  # type: ignore[no-untyped-def]
+    """Return the traceback from the user's first frame on; all of it when there is none of theirs."""
+    ours = os.path.dirname(os.path.abspath(__file__))
+    first = trace
+    while first is not None and _is_ours(first.tb_frame.f_code.co_filename, ours):
+        first = first.tb_next
+    return first if first is not None else trace
+
+
+def _is_ours(filename: str, ours: str) -> bool:
+    return filename.startswith((ours, "<frozen importlib")) or "importlib" in filename
+
+
+def _reason(error: BaseException, source: str) -> str:
+    text = str(error).strip()
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, ModuleNotFoundError):
+        return f"{reason} (the job has {os.listdir(source)} and what is installed in {sys.prefix})"
+    return reason
+
+
+def _report(report_fd: int, reason: str, trace: str) -> None:
+    import json
+
+    report = {"reason": reason[:2000], "traceback": trace}
+    os.write(report_fd, json.dumps(report).encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

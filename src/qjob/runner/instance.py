@@ -1,0 +1,112 @@
+"""Instance: one process of a job, from its start to its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from qjob.folder import JobFolder
+from qjob.model.spec import JobSpec
+from qjob.runner.capture import LogCapture
+from qjob.runner.process_tree import die_with_parent
+
+_BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
+_OOM_SCORE = "300"  # when memory runs out, the kernel takes the script before the runner that tells of it
+
+
+@dataclass(kw_only=True)
+class Instance:
+    """One process of a job.
+
+    Attributes:
+        number: from 0.
+        pid: its process.
+        capture: its output.
+        report_fd: where the bootstrap tells why the script failed.
+        exit_code: the exit code, or minus the number of the signal that killed it; None while it runs.
+        reason: what the bootstrap told, in a sentence.
+        traceback: what the bootstrap told, the user's own traceback.
+    """
+
+    number: int
+    pid: int
+    capture: LogCapture
+    report_fd: int
+    exit_code: int | None = None
+    reason: str = ""
+    traceback: str = ""
+
+    def ended(self, wait_status: int) -> None:
+        """Take note of the end, and of what the bootstrap told about it."""
+        self.exit_code = os.waitstatus_to_exitcode(wait_status)
+        told = b""
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self.report_fd, 1 << 16):
+                told += part
+        os.close(self.report_fd)
+        if told:
+            report = json.loads(told)
+            self.reason, self.traceback = report["reason"], report["traceback"]
+
+
+def start_instance(folder: JobFolder, spec: JobSpec, number: int, environment: Mapping[str, str]) -> Instance:
+    """Start one instance; what goes wrong after the fork is its failure, told like the script's own."""
+    capture = LogCapture(folder.log(number), folder.log_index(number))
+    report_read, report_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _become_instance(folder, spec, environment, capture.write_fd, report_write)
+    os.close(capture.write_fd)
+    os.close(report_write)
+    os.set_blocking(report_read, False)
+    return Instance(number=number, pid=pid, capture=capture, report_fd=report_read)
+
+
+def _become_instance(
+    folder: JobFolder, spec: JobSpec, environment: Mapping[str, str], output_fd: int, report_fd: int
+) -> NoReturn:
+    try:
+        _leave_the_runner(folder, output_fd, report_fd)
+        os.execve(spec.python, _command(folder, spec, report_fd), dict(environment))
+    except OSError as error:
+        reason = f"the interpreter {spec.python} cannot be started: {error}"
+        os.write(report_fd, json.dumps({"reason": reason, "traceback": ""}).encode())
+    finally:
+        os._exit(127)
+
+
+def _leave_the_runner(folder: JobFolder, output_fd: int, report_fd: int) -> None:
+    """Make this forked process what a shell would have started: own session, plain signals and stdio."""
+    die_with_parent()
+    os.setsid()
+    for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    with contextlib.suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output_fd, 1)
+    os.dup2(output_fd, 2)
+    os.set_inheritable(report_fd, True)
+    os.chdir(folder.source)
+
+
+def _command(folder: JobFolder, spec: JobSpec, report_fd: int) -> list[str]:
+    return [
+        spec.python,
+        "-P",
+        "-X",
+        "faulthandler",
+        str(_BOOTSTRAP),
+        str(report_fd),
+        str(folder.source),
+        spec.source_name,
+        spec.entry_point,
+    ]

@@ -1,0 +1,276 @@
+"""The life of one job: start its instances, keep their output, end them in time, leave an outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from qjob.atomic import TEMPORARY_SUFFIX
+from qjob.errors import FolderError
+from qjob.folder import JobFolder, locked, remove_temporaries
+from qjob.model.event import JobEvent
+from qjob.model.outcome import Outcome
+from qjob.model.spec import JobSpec
+from qjob.model.status import EventType, JobStatus
+from qjob.runner.environment import instance_environment
+from qjob.runner.instance import Instance, start_instance
+from qjob.runner.process_tree import become_subreaper, descendants, signal_all
+from qjob.runner.reasons import (
+    disk_reason,
+    failure_reason,
+    first_failure,
+    kernel_oom_kills,
+    time_limit_reason,
+)
+
+EXIT_OUTCOME = 0
+EXIT_FOLDER = 74
+"""The folder cannot be written or read: there is no outcome, the reason is on stderr."""
+EXIT_TAKEN = 75
+"""Another runner has this job."""
+
+_LOOK_S = 1.0  # how often the cancel mark is looked for, in case the signal never came
+_KILL_AGAIN_S = 0.05
+_STRAGGLERS_GRACE_S = 2.0  # for processes that the script left behind when it ended
+_RESERVE_BYTES = 1 << 16  # kept free for the outcome, should the disk fill up
+_MAX_TURN_S = 3600.0
+
+
+def run_job(folder: JobFolder) -> int:
+    """Run the job in ``folder`` to its end; return an exit code, see the constants of this module.
+
+    A job is begun once: with another runner at work, or an outcome there, nothing happens; and where an
+    earlier runner began and vanished, the outcome says so. The runner's lock on ``events.jsonl`` ends with
+    its process, however that ends.
+    """
+    try:
+        folder.events.touch(mode=0o600)
+        with locked(folder.events) as fd:
+            if fd is None:
+                return EXIT_TAKEN
+            if not folder.outcome.exists():
+                folder.write_outcome(_run_locked(folder))
+    except (OSError, FolderError) as error:
+        print(f"{folder.path}: {error}", file=sys.stderr)
+        return EXIT_FOLDER
+    return EXIT_OUTCOME
+
+
+def _run_locked(folder: JobFolder) -> Outcome:
+    if folder.read_events():
+        return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
+    if folder.cancel_mark.exists():
+        return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")
+    return Run(folder, folder.read_spec()).execute()
+
+
+def _without_a_run(status: JobStatus, reason: str) -> Outcome:
+    return Outcome(status=status, ended_at=_now(), reason=reason)
+
+
+class Run:
+    """One run of a job, in a process that does nothing else."""
+
+    def __init__(self, folder: JobFolder, spec: JobSpec) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._instances: list[Instance] = []
+        self._reserve = folder.path / f".reserve{TEMPORARY_SUFFIX}"
+        self._poll = select.poll()
+        self._on_readable: dict[int, Callable[[], bool]] = {}
+        self._ending: tuple[JobStatus, str] | None = None  # why we end it; None: it ends by itself
+        self._kill_at: float | None = None
+        self._terminated = False
+        self._deadline = 0.0
+        self._failed: Instance | None = None  # the one that explains why the others were ended
+        self._oom_kills = kernel_oom_kills()
+
+    def execute(self) -> Outcome:
+        """Run the job; return how it ended.
+
+        Raises OSError when the folder cannot be written to before anything was started.
+        """
+        self._begin()
+        try:
+            self._start_instances()
+            self._event(EventType.RUNNING, "", **self._python())
+        except OSError as error:
+            self._end(JobStatus.FAILED, f"The job's processes cannot be started: {error}")
+        while self._reap():
+            self._enforce()
+            self._wait()
+        return self._finish()
+
+    def _begin(self) -> None:
+        become_subreaper()
+        self._listen_for_signals()
+        self._event(EventType.STARTING_INSTANCE, "", host=os.uname().nodename, pid=os.getpid())
+        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)
+        for directory in (self._folder.logs, self._folder.results, self._folder.checkpoints):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        self._deadline = time.monotonic() + self._spec.stopping_condition.maxRuntimeInSeconds
+
+    def _start_instances(self) -> None:
+        submitter = self._folder.read_environment()
+        for number in range(self._spec.instance_count):
+            environment = instance_environment(submitter, self._folder, self._spec, number)
+            instance = start_instance(self._folder, self._spec, number, environment)
+            self._instances.append(instance)
+            self._on_readable[instance.capture.read_fd] = instance.capture.take
+            self._poll.register(instance.capture.read_fd, select.POLLIN)
+
+    def _python(self) -> dict[str, str]:
+        """Return the version of the script's interpreter, which is known when it is the runner's own."""
+        if self._spec.python != sys.executable:
+            return {}
+        return {"python": ".".join(str(part) for part in sys.version_info[:3])}
+
+    def _listen_for_signals(self) -> None:
+        """Turn signals into bytes on a pipe, which the wait of each turn sees."""
+        read_fd, write_fd = os.pipe()
+        for fd in (read_fd, write_fd):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._terminate())
+        self._on_readable[read_fd] = lambda: bool(os.read(read_fd, 4096))
+        self._poll.register(read_fd, select.POLLIN)
+
+    def _terminate(self) -> None:
+        self._terminated = True
+
+    def _wait(self) -> None:
+        """Sleep until there is output, a signal or a deadline, and move the output."""
+        for fd, _ in self._poll.poll(self._next_turn_s() * 1000):
+            if not self._on_readable[fd]():
+                self._poll.unregister(fd)
+
+    def _next_turn_s(self) -> float:
+        now = time.monotonic()
+        until_limit = self._deadline - now if self._ending is None else _MAX_TURN_S
+        until_kill = self._kill_at - now if self._kill_at is not None else _MAX_TURN_S
+        return max(0.0, min(_LOOK_S, until_limit, until_kill))
+
+    def _reap(self) -> bool:
+        """Take note of the processes that ended; return whether any of the job's is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            for instance in self._instances:
+                if instance.pid == pid:
+                    instance.ended(status)
+
+    def _enforce(self) -> None:
+        """End what has to be ended, and kill what does not end."""
+        if self._ending is None:
+            self._end_if_due()
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            signal_all(descendants(os.getpid()), signal.SIGKILL)
+            self._kill_at = time.monotonic() + _KILL_AGAIN_S
+
+    def _end_if_due(self) -> None:
+        lost = self._lost_output()
+        self._failed = self._failed or first_failure(self._instances)
+        if self._folder.cancel_mark.exists():
+            self._end(JobStatus.CANCELLED, "")
+        elif self._terminated:
+            self._end(JobStatus.FAILED, "The runner was told to end (SIGTERM) by somebody other than qjob.")
+        elif time.monotonic() >= self._deadline:
+            reason = time_limit_reason(self._spec.stopping_condition.maxRuntimeInSeconds)
+            self._end(JobStatus.FAILED, reason)
+            self._event(EventType.MAX_RUNTIME_EXCEEDED, reason)
+        elif lost is not None:
+            self._reserve.unlink(missing_ok=True)
+            self._end(JobStatus.FAILED, disk_reason(lost))
+        elif self._failed is not None or all(i.exit_code is not None for i in self._instances):
+            self._end_stragglers()
+
+    def _end(self, status: JobStatus, reason: str) -> None:
+        self._ending = (status, reason)
+        self._kill_after(self._spec.grace_s)
+
+    def _end_stragglers(self) -> None:
+        """The script has ended; what it started must not go on without it."""
+        if self._kill_at is None:
+            several = any(instance.exit_code is None for instance in self._instances)
+            self._kill_after(self._spec.grace_s if several else min(self._spec.grace_s, _STRAGGLERS_GRACE_S))
+
+    def _kill_after(self, grace_s: float) -> None:
+        signal_all(descendants(os.getpid()), signal.SIGTERM)
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + grace_s
+
+    def _finish(self) -> Outcome:
+        """All processes are gone: keep the rest of their output and say how it ended."""
+        for instance in self._instances:
+            instance.capture.drain()
+            with contextlib.suppress(OSError):  # what the disk refuses now is in capture.error or the outcome
+                instance.capture.close()
+        for directory in (self._folder.results, self._folder.checkpoints):
+            remove_temporaries(directory)
+        self._reserve.unlink(missing_ok=True)
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
+        status, reason, traceback = self._verdict()
+        return Outcome(
+            status=status,
+            ended_at=_now(),
+            reason=reason or None,
+            traceback=traceback or None,
+            exit_codes=tuple(instance.exit_code for instance in self._instances),
+        )
+
+    def _verdict(self) -> tuple[JobStatus, str, str]:
+        failed = self._failed or first_failure(self._instances)
+        traceback = failed.traceback if failed is not None else ""
+        if self._ending is not None:
+            return (*self._ending, traceback)
+        lost = self._lost_output()
+        if lost is not None:
+            return JobStatus.FAILED, disk_reason(lost), traceback
+        if failed is None:
+            return JobStatus.COMPLETED, "", ""
+        memory_ran_out = kernel_oom_kills() > self._oom_kills
+        reason = failure_reason(failed, len(self._instances), memory_ran_out)
+        return JobStatus.FAILED, reason, traceback or self._native_stack(failed)
+
+    def _lost_output(self) -> OSError | None:
+        return next((i.capture.error for i in self._instances if i.capture.error), None)
+
+    def _native_stack(self, failed: Instance) -> str:
+        """Return what faulthandler wrote at the end of the log when native code crashed."""
+        tail = _tail(self._folder.log(failed.number), 8192).decode("utf-8", "backslashreplace")
+        start = tail.rfind("Fatal Python error")
+        return tail[start:] if start >= 0 and (failed.exit_code or 0) < 0 else ""
+
+    def _event(self, kind: EventType, message: str, **detail: str | int) -> None:
+        event = JobEvent(type=kind, time=_now(), message=message, detail=detail)
+        try:
+            self._folder.append_event(event)
+        except OSError:
+            # A full disk: the event is told by the outcome too, for which there is a reserve.
+            if not self._instances:
+                raise
+
+
+def _tail(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,153 @@
+"""Staging: a job's folder is written whole under a name that nobody takes for a job, then gets its own."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from qjob.atomic import sync_directory
+from qjob.errors import FolderError, InvalidInput
+from qjob.folder import JobFolder, remove_temporaries
+from qjob.model.record import JobRecord
+from qjob.model.spec import JobSpec
+
+_SUFFIX = ".staging"
+_ABANDONED_S = 3600.0
+
+
+class Payload(Protocol):
+    """What a caller has prepared for a job's folder: its source, its input data."""
+
+    def write_to(self, directory: Path) -> None:
+        """Write it below ``directory``; raises OSError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A job that is ready to be submitted.
+
+    Attributes:
+        spec: what is asked.
+        source: goes to the folder's ``source/``.
+        inputs: goes to ``input/``, a directory for each channel.
+        environment: the environment variables that the job shall see.
+    """
+
+    spec: JobSpec
+    source: Payload
+    inputs: Payload
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """The checkpoints that a new job starts with.
+
+    Attributes:
+        job_id: the job that left them.
+        job_name: its name, by which Braket's files are named.
+        directory: where they lie.
+    """
+
+    job_id: str
+    job_name: str
+    directory: Path
+
+
+class Staging:
+    """The folders in the making, beside the finished ones."""
+
+    def __init__(self, jobs: Path) -> None:
+        """Stage the folders of the jobs in the directory ``jobs``."""
+        self._jobs = jobs
+
+    def write(self, record: JobRecord, submission: Submission, checkpoints: Checkpoints | None) -> None:
+        """Write the whole folder of a new job; nothing is left of it when that fails.
+
+        Raises InvalidInput, or FolderError when the disk is full or may not be written.
+        """
+        folder = JobFolder(self._staged(record.id))
+        try:
+            folder.path.mkdir(mode=0o700)
+            self._fill(folder, record, submission, checkpoints)
+        except OSError as error:
+            self.discard(record.id)
+            raise FolderError(_cannot_write(self._jobs, error)) from error
+        except BaseException:
+            self.discard(record.id)
+            raise
+
+    def rename(self, job_id: str, record: JobRecord) -> None:
+        """Give what was staged for ``job_id`` to ``record``, the same job under another id."""
+        self._staged(job_id).rename(self._staged(record.id))
+        JobFolder(self._staged(record.id)).write_record(record, self._jobs / record.id)
+
+    def promote(self, job_id: str) -> bool:
+        """Give the folder its own name; return whether the job has its folder. Harmless to repeat."""
+        with contextlib.suppress(OSError):
+            self._staged(job_id).rename(self._jobs / job_id)
+        return JobFolder(self._jobs / job_id).spec.exists()
+
+    def discard(self, job_id: str) -> None:
+        """Remove what was staged; harmless to repeat."""
+        shutil.rmtree(self._staged(job_id), ignore_errors=True)
+
+    def discard_abandoned(self, is_job: Callable[[str], bool]) -> None:
+        """Remove what submitters that were killed long ago left behind, where it never became a job."""
+        for path in self._jobs.glob(f".*{_SUFFIX}"):
+            job_id = path.name.removeprefix(".").removesuffix(_SUFFIX)
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S and not is_job(job_id):
+                    self.discard(job_id)
+
+    def _fill(
+        self, folder: JobFolder, record: JobRecord, submission: Submission, checkpoints: Checkpoints | None
+    ) -> None:
+        for directory in (folder.source, folder.logs, folder.results, folder.checkpoints):
+            directory.mkdir(mode=0o700)
+        submission.source.write_to(folder.source)
+        if record.spec.inputs:
+            folder.input.mkdir(mode=0o700)
+            submission.inputs.write_to(folder.input)
+        if checkpoints is not None:
+            _copy_checkpoints(checkpoints, folder, record.spec.name)
+        folder.write_hyperparameters(record.spec.hyperparameters)
+        folder.write_environment(submission.environment)
+        folder.write_spec(record.spec)
+        folder.write_record(record, self._jobs / record.id)
+        sync_directory(folder.path)
+
+    def _staged(self, job_id: str) -> Path:
+        return self._jobs / f".{job_id}{_SUFFIX}"
+
+
+def _copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) -> None:
+    """Carry over checkpoints: as they are, and those under the old job's name also under the new one's.
+
+    A script that loads a checkpoint without naming a job looks for its own job's name, as published.
+    """
+    if not any(checkpoints.directory.iterdir()):
+        raise InvalidInput(
+            f"copy_checkpoints_from_job: job {checkpoints.job_name} ({checkpoints.job_id}) has left no "
+            "checkpoints; leave the argument out to start from the beginning."
+        )
+    shutil.copytree(checkpoints.directory, folder.checkpoints, dirs_exist_ok=True)
+    remove_temporaries(folder.checkpoints)
+    for saved in list(folder.checkpoints.glob("*.json")):
+        suffix = saved.name.removeprefix(checkpoints.job_name)
+        if suffix == ".json" or (suffix != saved.name and suffix.startswith("_")):
+            shutil.copy2(saved, folder.checkpoints / f"{name}{suffix}")
+
+
+def _cannot_write(jobs: Path, error: OSError) -> str:
+    remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
+    return (
+        f"The job's folder cannot be written in {jobs}: {error.strerror or error}; {remedy}, or set "
+        "QJOB_HOME to another disk. Nothing was submitted."
+    )

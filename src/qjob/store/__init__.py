@@ -1,0 +1,1 @@
+"""The index over all job folders; ``qjob reindex`` rebuilds it from them."""
