@@ -16,7 +16,7 @@ def write_whole(path: Path, data: bytes) -> None:
     The bytes are on the disk before the name points to them, so neither a killed process nor a lost
     power supply leaves a mixture. Raises OSError, with nothing changed.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
+    temporary = path.parent / f".{path.name}.{os.urandom(6).hex()}{TEMPORARY_SUFFIX}"
     try:
         with temporary.open("wb") as file:
             file.write(data)

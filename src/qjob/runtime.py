@@ -59,7 +59,7 @@ _HEADER = {"name": "braket.jobs_data.persisted_job_data", "version": "1"}
 _SHOWN = 10
 
 
-class PersistedJobDataFormat(str, Enum):
+class PersistedJobDataFormat(str, Enum):  # noqa: UP042  the published class; str() of a StrEnum differs
     """How values are saved.
 
     ``PLAINTEXT`` is JSON. ``PICKLED_V4`` is base64 of pickle protocol 4 and takes nearly every Python

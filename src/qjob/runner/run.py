@@ -254,7 +254,10 @@ class Run:
         """Return what faulthandler wrote at the end of the log when native code crashed."""
         tail = _tail(self._folder.log(failed.number), 8192).decode("utf-8", "backslashreplace")
         start = tail.rfind("Fatal Python error")
-        return tail[start:] if start >= 0 and (failed.exit_code or 0) < 0 else ""
+        if start < 0 or (failed.exit_code or 0) >= 0:
+            return ""
+        ours = f'File "{Path(__file__).parent}'
+        return "\n".join(line for line in tail[start:].splitlines() if ours not in line)
 
     def _event(self, kind: EventType, message: str, **detail: str | int) -> None:
         event = JobEvent(type=kind, time=_now(), message=message, detail=detail)
