@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from living import end_all
 
+from living import end_all
 from qjob.app import open_service
 from qjob.config import Settings
 from qjob.job import Job
@@ -19,7 +19,7 @@ from qjob.service import Service
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A state directory; what was started on it is ended with the test."""
-    path = tmp_path / "a'; echo \"foo\" ü"
+    path = tmp_path / 'a\'; echo "foo" ü'
     yield path
     end_all(path)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from living import dispatcher_pid, processes_naming, wait_until
 
+from living import dispatcher_pid, processes_naming, wait_until
 from qjob import InvalidInput, JobCancelled, JobFailed, JobStateError, ResultTimeout
 from qjob.job import Job
 from qjob.model.config import InstanceConfig, MetricType, StoppingCondition
@@ -295,7 +295,9 @@ def test_hyperparameters_that_do_not_fit_fail_in_a_sentence(submit: Submit) -> N
 
 def test_what_cannot_be_is_refused_before_anything_is_there(submit: Submit, settings: object, home: Path) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        submit("x = 1", name="-bad-", entry_point="script:main", hyperparameters={"a": "", "b": "x" * 2501}, device="qpu")
+        submit(
+            "x = 1", name="-bad-", entry_point="script:main", hyperparameters={"a": "", "b": "x" * 2501}, device="qpu"
+        )
     assert len(refusal.value.problems) == 5
     assert not list((home / "jobs").iterdir())
 
