@@ -88,10 +88,14 @@ class Scene:
             return [self._submitter.pid] if self._submitter and self._submitter.poll() is None else []
         if kind == "dispatcher":
             pid = dispatcher_pid(self._home)
-            return [pid] if pid in processes_naming("qjob.engines.local.dispatcher") else []
+            return [pid] if pid is not None and pid in processes_naming("qjob.engines.local.dispatcher") else []
         if kind == "runner":
-            return [pid for pid in processes_naming("qjob.runner") if pid in processes_naming(str(self._home / "jobs"))]
+            return [pid for job_id in self._active() for pid in self._runner_of(job_id)]
         return [pid for job_id in self._active() for pid in marked(job_id)]
+
+    def _runner_of(self, job_id: str) -> list[int]:
+        pids = [event.detail.get("pid") for event in self._service.folder(job_id).read_events()]
+        return [pid for pid in pids if pid is not None and pid in processes_naming("qjob.engines.local.dispatcher")]
 
     def _active(self) -> list[str]:
         with warnings.catch_warnings():

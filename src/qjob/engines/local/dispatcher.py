@@ -9,12 +9,12 @@ what it knows is in the queue and in the folders, the jobs go on, and the next l
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import select
 import sys
 import time
 from pathlib import Path
-from typing import IO
 
 from qjob.engines.local.doorbell import Doorbell, silence
 from qjob.engines.local.queue import Queue, QueuedJob
@@ -33,19 +33,17 @@ _LOCK_POLL_S = 0.02
 class Dispatcher:
     """The one process that starts runners on this machine."""
 
-    def __init__(self, state: LocalState, queue: Queue, log: IO[bytes], idle_s: float) -> None:
+    def __init__(self, state: LocalState, queue: Queue, idle_s: float) -> None:
         self._queue = queue
-        self._log = log
         self._idle_s = idle_s
         self._doorbell = Doorbell(state.doorbell)
         self._supervised: dict[str, Supervised] = {}
         self._busy_at = time.monotonic()
 
-    def serve(self) -> None:
-        """Work until there has been nothing to do for the idle time."""
+    def serve(self, bell: int) -> None:
+        """Answer the doorbell ``bell`` until there has been nothing to do for the idle time."""
         become_subreaper()
         while True:
-            bell = self._doorbell.answer()
             try:
                 self._serve_until_idle(bell)
             finally:
@@ -54,6 +52,7 @@ class Dispatcher:
             # that has put a job into the queue first, and is not forgotten.
             if self._queue.is_empty():
                 return
+            bell = self._doorbell.answer()
 
     def _serve_until_idle(self, bell: int) -> None:
         self._adopt()
@@ -130,7 +129,7 @@ class Dispatcher:
 
     def _start(self, job: QueuedJob) -> None:
         if self._queue.claim(job.id):
-            self._supervise(start_runner(_folder_of(job), self._log))
+            self._supervise(start_runner(_folder_of(job)))
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
@@ -168,18 +167,17 @@ def main(arguments: list[str]) -> int:
     lock = _take_lock(state)
     if lock is not None:
         _serve(state, idle_s, ready_write)
-    os.write(ready_write, b"+")
+    else:
+        os.write(ready_write, b"+")
     return 0
 
 
 def _serve(state: LocalState, idle_s: float, ready_write: int) -> None:
     queue = Queue(state.queue, durable=False)
-    with state.log.open("ab", buffering=0) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        os.close(Doorbell(state.doorbell).answer())
-        os.write(ready_write, b"+")
-        Dispatcher(state, queue, log, idle_s).serve()
+    bell = Doorbell(state.doorbell).answer()
+    os.write(ready_write, b"+")
+    gc.freeze()  # so that a collection in a forked runner does not copy what it shares with us
+    Dispatcher(state, queue, idle_s).serve(bell)
     queue.close()
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import NoReturn
 
 from qjob.engines.local.processes import is_alive, start_time
 from qjob.folder import JobFolder, locked
-from qjob.runner.run import EXIT_FOLDER, EXIT_TAKEN
+from qjob.runner.run import EXIT_FOLDER, EXIT_TAKEN, run_job
 
+EXIT_CRASHED = 70
+_FIRST_FD = 3  # after stdio
 _FIRST_WORDS_S = 5.0
 _FIRST_WORDS_POLL_S = 0.005
 
@@ -28,14 +29,16 @@ class Supervised:
         job_id: the job that it runs.
         pid: its process.
         started: the start time that belongs to the pid; None when it had ended before that could be read.
-        process: the handle of our own child; None for a runner that an earlier dispatcher started.
+        is_child: whether it is our own child, whose exit code we get.
+        exit_code: of our own child, when it has ended; minus the signal's number if one killed it.
         pid_fd: becomes readable when it ends, where the system has such a thing.
     """
 
     job_id: str
     pid: int
     started: str | None
-    process: subprocess.Popen[bytes] | None = None
+    is_child: bool = False
+    exit_code: int | None = None
     pid_fd: int | None = None
 
     def __post_init__(self) -> None:
@@ -45,23 +48,26 @@ class Supervised:
 
     def has_ended(self) -> bool:
         """Return whether the runner is gone."""
-        if self.process is not None:
-            return self.process.poll() is not None
-        return self.started is None or not is_alive(self.pid, self.started)
+        if not self.is_child:
+            return self.started is None or not is_alive(self.pid, self.started)
+        if self.exit_code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.exit_code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.exit_code is not None
 
     def lost_to_another(self) -> bool:
         """Return whether it ended because another runner has the job."""
-        return self.process is not None and self.process.returncode == EXIT_TAKEN
+        return self.exit_code == EXIT_TAKEN
 
     def was_killed(self) -> bool:
         """Return whether it was ended by a signal, as far as that can be known."""
-        return self.process is None or self.process.returncode < 0
+        return self.exit_code is None or self.exit_code < 0
 
     def how_it_ended(self) -> str:
         """Return how the runner ended without an outcome, a sentence without its full stop."""
-        if self.process is None:
+        code = self.exit_code
+        if code is None:
             return "its runner was killed while nobody watched"
-        code = self.process.returncode
         if code == EXIT_FOLDER:
             return "its folder could not be written to (is the disk full?); dispatcher.log has the error"
         if code >= 0:
@@ -74,16 +80,30 @@ class Supervised:
             os.close(self.pid_fd)
 
 
-def start_runner(folder: JobFolder, log: IO[bytes]) -> Supervised:
-    """Start a runner for the job in a session of its own, so that it outlives the dispatcher."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "qjob.runner", str(folder.path)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    return Supervised(job_id=folder.id, pid=process.pid, started=start_time(process.pid), process=process)
+def start_runner(folder: JobFolder) -> Supervised:
+    """Start a runner for the job in a session of its own, so that it outlives the dispatcher.
+
+    It is a fork of this process, which has the runner's code in memory: that is 50 ms sooner at work than a
+    new interpreter. It takes along nothing but stdio, where its log is.
+    """
+    pid = os.fork()
+    if pid == 0:
+        _become_runner(folder)
+    return Supervised(job_id=folder.id, pid=pid, started=start_time(pid), is_child=True)
+
+
+def _become_runner(folder: JobFolder) -> NoReturn:
+    code = EXIT_CRASHED
+    try:
+        os.setsid()
+        os.closerange(_FIRST_FD, os.sysconf("SC_OPEN_MAX"))  # the queue, the lock, the doorbell
+        code = run_job(folder)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        # Without the interpreter's farewell: objects inherited from the dispatcher must not be closed here.
+        os._exit(code)
 
 
 def find_runner(folder: JobFolder) -> Supervised | None:
