@@ -29,12 +29,12 @@ def open_service(settings: Settings | None = None) -> Service:
     return Service(store=store, engine_of=EngineCatalogue(settings), jobs=settings.jobs)
 
 
-def shared_service() -> Service:
-    """Return the service over the state directory of the settings as they are now.
+def shared_service(settings: Settings | None = None) -> Service:
+    """Return the service of the settings, by default of those that hold now.
 
     The same object as long as the settings are the same, so that a thousand handles share one connection.
     """
-    settings = load_settings()
+    settings = settings or load_settings()
     prepare_home(settings)
     return _service_by_settings(_Key(settings))
 

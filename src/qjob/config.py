@@ -36,7 +36,7 @@ class Settings:
     Attributes:
         home: the state directory: job folders and, by default, the index.
         index: the directory of the index and of the local queue; it must lie on a local disk.
-        engine: the engine of jobs that name none.
+        engine: the engine of ``qjob run`` and ``qjob submit`` when none is named.
         slots: how many instances run on this machine at a time.
         grace_s: seconds between SIGTERM and SIGKILL when a job is ended early.
         idle_s: seconds after which a dispatcher with nothing to do ends.
@@ -163,9 +163,17 @@ def _project_file(directory: Path) -> list[tuple[str, dict[str, Any]]]:
         own, shared = folder / "qjob.toml", folder / "pyproject.toml"
         if own.is_file():
             return [(str(own), _read_toml(own))]
-        if shared.is_file() and (table := _read_toml(shared).get("tool", {}).get("qjob")) is not None:
+        if shared.is_file() and (table := _qjob_table(shared)) is not None:
             return [(str(shared), table)]
     return []
+
+
+def _qjob_table(pyproject: Path) -> dict[str, Any] | None:
+    """Return ``[tool.qjob]``; most projects have none, and to see that takes no parser."""
+    if b"qjob" not in pyproject.read_bytes():
+        return None
+    table: dict[str, Any] | None = _read_toml(pyproject).get("tool", {}).get("qjob")
+    return table
 
 
 def _user_file(variables: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:

@@ -240,7 +240,8 @@ def submit(
         InvalidInput: with everything that is wrong; nothing was started and nothing is left behind.
         SubmitError: if the engine refused the job.
     """
-    service = shared_service()
+    settings = load_settings()
+    service = shared_service(settings)
     request = Request(
         source=source,
         entry_point=entry_point,
@@ -256,7 +257,7 @@ def submit(
         tags=tags,
         priority=priority,
         options=options,
-        grace_s=load_settings().grace_s,
+        grace_s=settings.grace_s,
     )
     job = Job(service.submit(prepare(request)).id, service=service)
     if wait:

@@ -107,8 +107,10 @@ class Service:
         self._staging.promote(record.id)
         try:
             return self._hand_over(record)
-        except EngineUnavailable:
-            raise
+        except EngineUnavailable as error:
+            raise EngineUnavailable(
+                f"{error} Job {record.id} is on record and will be handed over by the next look at it."
+            ) from error
         except BaseException:
             self._forget(record.id)
             raise
@@ -235,9 +237,16 @@ class Service:
             return self._put(record, [_submission_lost(self._now())])
         if record.ref is None and not self._has_outcome(record):
             return self._hand_over_late(record)
+        if self._just_waits(record, observation):
+            return record
         findings = self._findings(record, observation)
         self._cancel_again(record, findings)
         return self._put(record, judge(record, findings, self._now()))
+
+    def _just_waits(self, record: JobRecord, observation: Observation | None) -> bool:
+        """Return whether nothing can have happened to a job: thousands may wait, and are looked at often."""
+        waits = observation is not None and observation.presence is Presence.WAITING
+        return waits and record.status is JobStatus.QUEUED and not self.folder(record.id).cancel_mark.exists()
 
     def _hand_over_late(self, record: JobRecord) -> JobRecord:
         try:

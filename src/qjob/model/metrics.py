@@ -5,8 +5,9 @@ The format, and how a table is made of such lines, are those of the Braket SDK. 
 word just before the ``=``, the value what `float` accepts (anything else is dropped), and the last of a
 name wins. A line that begins with ``[tag]``, which is how MPI launchers mark the output of their
 processes, has the tag as its ``node_id``. Lines with the same pivot (``timestamp`` or ``iteration_number``)
-and the same node share a row; where they disagree, the larger or the smaller value is kept, as asked for.
-Rows and columns stand in the order in which they first occur. Lines without the pivot are left out.
+and the same node share a row, except that NaN equals nothing; where they disagree, the larger or the
+smaller value is kept, as asked for. Rows and columns stand in the order in which they first occur. Lines
+without the pivot are left out.
 
 Different from the SDK on purpose:
 
@@ -16,7 +17,7 @@ Different from the SDK on purpose:
   very beginning, and so miss every line with a node tag.
 - Bytes that are not UTF-8 are read as U+FFFD; one of them does not make a whole log unreadable.
 - Where a number and NaN meet, the number is kept. With the SDK it depends on which of them came first.
-- A value that is no number is dropped silently.
+- A value that is no number is dropped without a warning.
 - The time 0 is a time. The SDK writes the current time in its place.
 """
 
@@ -38,17 +39,16 @@ _TAG = METRIC_TAG.encode()
 _TIMESTAMP = "timestamp"
 _ITERATION = "iteration_number"
 _NODE = "node_id"
-_RESERVED = frozenset({_TIMESTAMP, _ITERATION, _NODE})
 _PIVOTS = {MetricType.TIMESTAMP: _TIMESTAMP, MetricType.ITERATION_NUMBER: _ITERATION}
 _BEATS: dict[MetricStatistic, Callable[[Any, Any], bool]] = {
     MetricStatistic.MIN: operator.lt,
     MetricStatistic.MAX: operator.gt,
 }
 
-_NODE_TAG = re.compile(r"\[([^\]]*)\]")
 # For a line that ends in its last ``;``: then no search for one is in vain, and with the possessive repeats
 # and the \b this takes time in proportion to the line, whatever a job prints.
 _ASSIGNMENT = re.compile(r"\b(\w++)\s*+=\s*+([^;]++);")
+_NODE_TAG = re.compile(r"\[([^\]]*)\]")
 _LAST_WORD = re.compile(r"(\w+)\s*\Z")
 
 
@@ -62,12 +62,12 @@ def _plain_line(name: str, number: str) -> bytes:
     return rf"Metrics - (?<=^Metrics - )timestamp={number}; {name}={number};{end}".encode()
 
 
-# What [^;] and [^=] let through too much (line ends above all), _read_plain finds out for many lines at once;
-# classes that exclude it cost half as much time again.
+# What [^=] and [^;] let through too much (line ends above all), _read_plain finds out for many lines at once:
+# classes that exclude it take half as long again.
 _PLAIN = re.compile(_plain_line("([^=]{1,99}+)", "([^;]{1,40}+)"), re.MULTILINE)
 _STEP = _PLAIN.groups + 1
 _STRICT = _plain_line(r"[^=;\r\n]{1,99}+", r"[-+.\deE]{1,40}+")
-_PLAIN_RUN = re.compile(b"%b(?:%b){7,}" % (_STRICT, _STRICT), re.MULTILINE)
+_STRICT_LINES = re.compile(b"%b(?:%b){7,}" % (_STRICT, _STRICT), re.MULTILINE)  # fewer are read one by one
 _BLOCK_BYTES = 1 << 17
 
 _Key = float | tuple[float, float | str]
@@ -101,9 +101,9 @@ class MetricsParser:
         """Take in the next lines of the log.
 
         Args:
-            data: whole lines, each ended by a line feed and nothing else; the last may lack its own.
+            data: whole lines, each ended by a line feed and by nothing else; the last may lack its own.
             time_of: gives the moment, in seconds since 1970, at which the byte at an offset of ``data``
-                came. It is asked about the ``Metrics -`` of lines that name no time, in their order.
+                came. It is asked about the ``Metrics -`` of lines that name no time, from first to last.
         """
         if not data.endswith(b"\n"):
             data += b"\n"
@@ -119,18 +119,19 @@ class MetricsParser:
         return self._table.columns()
 
     def _take_plain(self, block: bytes) -> bool:
-        """Take in lines of which all metric lines are plain, or nothing: then return False."""
-        run = _read_plain(block)
-        if run is not None:
-            self._table.add_run(run)
-        return run is not None
+        """Take in lines of which all metric lines are plain; if one is not, take in none and say so."""
+        batch = _read_plain(block)
+        if batch is None:
+            return False
+        self._table.add_batch(batch)
+        return True
 
     def _take_mixed(self, data: bytes, start: int, stop: int, time_of: Callable[[int], float]) -> None:
-        for run in _PLAIN_RUN.finditer(data, start, stop):
-            self._take_lines(data, start, run.start(), time_of)
-            if not self._take_plain(run[0]):
-                self._take_lines(data, run.start(), run.end(), time_of)
-            start = run.end()
+        for plain in _STRICT_LINES.finditer(data, start, stop):
+            self._take_lines(data, start, plain.start(), time_of)
+            if not self._take_plain(plain[0]):
+                self._take_lines(data, plain.start(), plain.end(), time_of)
+            start = plain.end()
         self._take_lines(data, start, stop, time_of)
 
     def _take_lines(self, data: bytes, start: int, stop: int, time_of: Callable[[int], float]) -> None:
@@ -146,89 +147,109 @@ class MetricsParser:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """Plain metric lines, as columns of the same length; an iteration is None where the line has none."""
+class _Batch:
+    """Plain metric lines, as columns of the same length.
 
-    times: Sequence[float]
+    Attributes:
+        fixed: the times; and the iterations if any line has one, None where a line has none.
+        names: the name of each line's metric.
+        values: its value.
+    """
+
+    fixed: Mapping[str, Sequence[float | None]]
     names: Sequence[str]
     values: Sequence[float]
-    iterations: Sequence[float | None]
 
 
 class _Table:
     """Rows by pivot and node, columns by name, both in the order of their first occurrence.
 
-    ``beats(new, kept)`` tells whether a new value takes the place of the one that is there.
+    ``beats(new, kept)`` tells whether a new number takes the place of the one that is there.
     """
 
     def __init__(self, pivot: str, beats: Callable[[Any, Any], bool]) -> None:
         self._pivot = pivot
         self._beats = beats
         self._rows = _Rows()
-        # A column may be shorter than the table: what its end lacks is None.
+        # Those of pivot and node stay empty, for the keys of the rows have them. Others may be shorter than
+        # the table: what is missing at the end is None.
         self._columns: dict[str, list[Any]] = {}
 
     def columns(self) -> dict[str, list[Any]]:
-        count = len(self._rows)
-        return {name: column + [None] * (count - len(column)) for name, column in self._columns.items()}
+        keys = self._rows.keys()
+        table = {name: column + [None] * (len(keys) - len(column)) for name, column in self._columns.items()}
+        if _NODE in table:
+            table[_NODE] = [key[1] if isinstance(key, tuple) else None for key in keys]
+            keys = [key[0] if isinstance(key, tuple) else key for key in keys]
+        return table | {self._pivot: keys} if keys else {}
 
     def add_lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Add lines of any form, each as its metrics by name."""
         lines = [line for line in lines if self._pivot in line]
-        keys = [(line[self._pivot], line[_NODE]) if _NODE in line else line[self._pivot] for line in lines]
-        rows = self._rows.number(keys)
-        self._open(dict.fromkeys(itertools.chain.from_iterable(lines)))
+        rows = self._rows.number([_key(line, self._pivot) for line in lines])
+        self._open(itertools.chain.from_iterable(lines))
         for row, line in zip(rows, lines, strict=True):
-            self._merge(map(self._columns.__getitem__, line), itertools.repeat(row), line.values())
+            names = [name for name in line if name not in (self._pivot, _NODE)]
+            self._merge(
+                [self._columns[name] for name in names],
+                itertools.repeat(row),
+                [line[name] for name in names],
+            )
 
-    def add_run(self, run: _Run) -> None:
-        """Add plain lines; several times as fast as line by line."""
-        by_time = self._pivot == _TIMESTAMP
-        run = run if by_time else _with_iterations(run)
-        if not run.times:
+    def add_batch(self, batch: _Batch) -> None:
+        """Add plain lines; several times as fast as one by one."""
+        if self._pivot == _ITERATION:
+            batch = _with_iteration(batch)
+        if not batch.names:
             return
-        known = len(self._rows)
-        rows = self._rows.number(run.times if by_time else run.iterations)
-        self._open(_columns_of(run))
-        put = self._append if len(self._rows) - known == len(rows) else self._merge_column
-        put(_TIMESTAMP, rows, run.times)
-        if _ITERATION in self._columns:
-            put(_ITERATION, rows, run.iterations)
-        if len(set(run.names)) == 1:
-            put(run.names[0], rows, run.values)
-        else:
-            self._merge(map(self._columns.__getitem__, run.names), rows, run.values)
+        rows = self._rows.number(batch.fixed[self._pivot])
+        self._open(_column_order(batch))
+        for name, values in batch.fixed.items():
+            if name != self._pivot:
+                self._put(name, rows, values)
+        self._put_named(batch, rows)
 
     def _open(self, names: Iterable[str]) -> None:
-        """Make columns of these names reach down to the last row."""
+        """Make columns, and make them reach down to the last row."""
         count = len(self._rows)
-        for name in names:
+        for name in dict.fromkeys(names):
             column = self._columns.setdefault(name, [])
-            if len(column) < count:
+            if name not in (self._pivot, _NODE):
                 column.extend(itertools.repeat(None, count - len(column)))
 
-    def _append(self, name: str, rows: Sequence[int], values: Iterable[float | None]) -> None:
-        """Write a column where all ``rows`` are new, and therefore the last ones in their order."""
-        self._columns[name][rows[0] :] = values
+    def _put_named(self, batch: _Batch, rows: Sequence[int]) -> None:
+        names, values = batch.names, batch.values
+        period = len(set(names))
+        if names[period:] == names[:-period]:  # a loop that reports the same metrics every time
+            for start, name in enumerate(names[:period]):
+                self._put(name, rows[start::period], values[start::period])
+        else:
+            self._merge(map(self._columns.__getitem__, names), rows, values)
 
-    def _merge_column(self, name: str, rows: Sequence[int], values: Iterable[float | None]) -> None:
-        self._merge(itertools.repeat(self._columns[name]), rows, values)
+    def _put(self, name: str, rows: Sequence[int], values: Sequence[float | None]) -> None:
+        column = self._columns[name]
+        cells = _as_slice(rows)
+        if cells is not None and column[cells] == [None] * len(rows):
+            column[cells] = values
+        else:
+            self._merge(itertools.repeat(column), rows, values)
 
     def _merge(self, columns: Iterable[list[Any]], rows: Iterable[int], values: Iterable[Any]) -> None:
         beats = self._beats
-        for column, row, value in zip(columns, rows, values, strict=False):  # some are endless
+        for column, row, value in zip(columns, rows, values, strict=False):  # one of them may be endless
             kept = column[row]
-            if value == kept or value is None:
+            if kept is None:
+                column[row] = value
                 continue
-            if kept is None or beats(value, kept) or kept != kept:
+            if value != kept and value is not None and (beats(value, kept) or kept != kept):
                 column[row] = value
 
 
 class _Rows:
     """The numbers of rows, by key.
 
-    Times and iterations mostly come in ascending order. As long as they do they are kept as a list; the
-    dict, which for a million keys takes longer than all the rest, is made when one is out of order.
+    Times and iterations mostly do not descend. As long as they do not, a list of them is enough. The dict,
+    which for a million keys takes longer than all the rest, is made when the first is out of order.
     """
 
     def __init__(self) -> None:
@@ -238,36 +259,36 @@ class _Rows:
     def __len__(self) -> int:
         return len(self._ascending) or len(self._numbers)
 
+    def keys(self) -> list[Any]:
+        return list(self._ascending or self._numbers)
+
     def number(self, keys: Sequence[Any]) -> Sequence[int]:
         """Return the row of each key; a key that is new gets the next number."""
         if not self._numbers:
-            rows = self._number_ascending(keys)
+            rows = self._number_in_order(keys)
             if rows is not None:
                 return rows
-            self._numbers = dict(zip(self._ascending, itertools.count()))
+            self._numbers = {key: row for row, key in enumerate(self._ascending)}
             self._ascending = []
         numbers = self._numbers
         return [numbers.setdefault(key, len(numbers)) for key in keys]
 
-    def _number_ascending(self, keys: Sequence[Any]) -> Sequence[int] | None:
-        last = self._ascending[-1:]
-        first = len(self._ascending) - len(last)
-        run = [*last, *keys]
-        if _ascend(run):
-            self._ascending += keys
-            return range(first + len(last), len(self._ascending))
-        run = list(dict.fromkeys(run))
-        if not _ascend(run):
+    def _number_in_order(self, keys: Sequence[Any]) -> Sequence[int] | None:
+        """Do so for keys that do not descend; return None for others."""
+        if not self._ascending:
+            self._ascending.extend(keys[:1])
+        last = len(self._ascending) - 1
+        before = [*self._ascending[-1:], *keys]
+        try:
+            is_new = list(map(operator.lt, before, keys))
+            if not all(is_new) and not all(map(operator.le, before, keys)):
+                return None
+        except TypeError:  # some lines name a node, some do not
             return None
-        self._ascending[first:] = run
-        return list(map(dict(zip(run, itertools.count(first))).__getitem__, keys))
-
-
-def _ascend(keys: Sequence[Any]) -> bool:
-    try:
-        return all(map(operator.lt, keys, itertools.islice(keys, 1, None)))
-    except TypeError:  # a key with a node next to one without
-        return False
+        self._ascending.extend(itertools.compress(keys, is_new))
+        if all(is_new):
+            return range(last + 1, len(self._ascending))
+        return list(itertools.accumulate(is_new, initial=last))[1:]
 
 
 def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
@@ -278,6 +299,43 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
         stop = max(data.find(b"\n", tag), data.rfind(b"\n", tag, start + _BLOCK_BYTES)) + 1
         yield start, stop
         tag = data.find(_TAG, stop)
+
+
+def _read_plain(block: bytes) -> _Batch | None:
+    """Return the metrics of a block of whole lines, or None if a metric line in it is not plain."""
+    parts = _PLAIN.split(block)  # what lies between plain lines, then the groups of one, and so on
+    between = b"".join(parts[::_STEP])
+    if _TAG in between or between.count(b"\n") + len(parts) // _STEP != block.count(b"\n"):
+        return None
+    try:
+        return _Batch(
+            fixed={_TIMESTAMP: list(map(float, parts[1::_STEP]))} | _iterations(parts[4::_STEP]),
+            names=_column_names(parts[2::_STEP]),
+            values=list(map(float, parts[3::_STEP])),
+        )
+    except ValueError:
+        return None
+
+
+def _column_names(names: Sequence[bytes]) -> list[str]:
+    """Return the words before the ``=``; raises ValueError when one needs a closer look."""
+    columns = {name: _column_name(name) for name in set(names)}
+    return list(map(columns.__getitem__, names))
+
+
+def _column_name(name: bytes) -> str:
+    word = _LAST_WORD.search(name.decode("utf-8", "replace"))
+    if word is None or word[1] in (_TIMESTAMP, _ITERATION, _NODE) or b";" in name or b"\n" in name:
+        raise ValueError(name)
+    return word[1]
+
+
+def _iterations(texts: Sequence[Any]) -> dict[str, list[float | None]]:
+    if all(texts):
+        return {_ITERATION: list(map(float, texts))}
+    if any(texts):
+        return {_ITERATION: [None if text is None else float(text) for text in texts]}
+    return {}
 
 
 def _metric_lines(data: bytes, start: int, stop: int) -> Iterator[tuple[int, str]]:
@@ -299,62 +357,35 @@ def _read_line(line: str) -> dict[str, Any]:
     return metrics
 
 
-def _read_plain(block: bytes) -> _Run | None:
-    """Return the metrics of a block of whole lines, or None if some metric line in it is not plain."""
-    parts = _PLAIN.split(block)  # what lies between plain lines, then the four groups, and so on
-    between = b"".join(parts[::_STEP])
-    if _TAG in between or between.count(b"\n") + len(parts) // _STEP != block.count(b"\n"):
-        return None
-    names = _column_names(parts[2::_STEP])
-    try:
-        return names and _Run(
-            times=list(map(float, parts[1::_STEP])),
-            names=names,
-            values=list(map(float, parts[3::_STEP])),
-            iterations=_numbers(parts[4::_STEP]),
-        )
-    except ValueError:
-        return None
+def _key(line: Mapping[str, Any], pivot: str) -> _Key:
+    key: float = line[pivot]
+    return (key, line[_NODE]) if _NODE in line else key
 
 
-def _column_names(names: Sequence[bytes]) -> list[str]:
-    """Return """
-    columns = {name: _column_name(name) for name in set(names)}
-    if not all(columns.values()):
-        return None
-    if len(columns)==1: return list(columns.values())*len(names)
-    return list(map(columns.__getitem__, names))
-
-
-def _column_name(name: bytes) -> str:
-    """Return the word before the ``=`` of a plain line, or nothing if it needs to be looked at closely."""
-    word = _LAST_WORD.search(name.decode("utf-8", "replace"))
-    return "" if word is None or b";" in name or b"\n" in name or word[1] in _RESERVED else word[1]
-
-
-def _numbers(texts: Sequence[bytes | None]) -> Sequence[float | None]:
-    if all(texts):
-        return list(map(float, texts))  # type: ignore[arg-type]
-    return [None if text is None else float(text) for text in texts]
-
-
-def _with_iterations(run: _Run) -> _Run:
-    """Return the lines of a run that have an iteration."""
-    held = [iteration is not None for iteration in run.iterations]
-    if all(held):
-        return run
-    return _Run(
-        times=list(itertools.compress(run.times, held)),
-        names=list(itertools.compress(run.names, held)),
-        values=list(itertools.compress(run.values, held)),
-        iterations=list(itertools.compress(run.iterations, held)),
+def _with_iteration(batch: _Batch) -> _Batch:
+    """Return the lines that have an iteration."""
+    held = [iteration is not None for iteration in batch.fixed.get(_ITERATION, ())]
+    if held and all(held):
+        return batch
+    return _Batch(
+        fixed={name: list(itertools.compress(values, held)) for name, values in batch.fixed.items()},
+        names=list(itertools.compress(batch.names, held)),
+        values=list(itertools.compress(batch.values, held)),
     )
 
 
-def _columns_of(run: _Run) -> Iterable[str]:
-    """Return the columns of a run in the order of their first occurrence, some of them twice."""
-    numbered = (index for index, iteration in enumerate(run.iterations) if iteration is not None)
-    first = next(numbered, None)
+def _column_order(batch: _Batch) -> Iterable[str]:
+    """Return the names of the columns in the order of their first occurrence, some more than once."""
+    iterations = enumerate(batch.fixed.get(_ITERATION, ()))
+    first = next((line for line, iteration in iterations if iteration is not None), None)
     if first is None:
-        return (_TIMESTAMP, *dict.fromkeys(run.names))
-    return (_TIMESTAMP, *dict.fromkeys(run.names[: first + 1]), _ITERATION, *dict.fromkeys(run.names))
+        return [_TIMESTAMP, *batch.names]
+    return [_TIMESTAMP, *batch.names[: first + 1], _ITERATION, *batch.names]
+
+
+def _as_slice(rows: Sequence[int]) -> slice | None:
+    """Return evenly spaced rows as a slice, or None if they are not."""
+    spaced = rows if isinstance(rows, range) else range(rows[0], rows[0] + len(rows))
+    if spaced is not rows and rows != list(spaced):
+        return None
+    return slice(spaced.start, spaced.stop, spaced.step)

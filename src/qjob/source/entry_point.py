@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -34,10 +34,12 @@ def entry_point_problem(packed: PackedSource, entry_point: str) -> str | None:
     the grammar, whether the module is there, its syntax and that of the packages around it, as the Python
     that runs this check understands it, and whether the function is defined.
     """
+    if not isinstance(entry_point, str):
+        return f"entry point {entry_point!r}: a str is expected, 'module' or 'module:function'."
     try:
         _check(packed, entry_point)
     except _Problem as problem:
-        return f"entry point {entry_point!r}: {problem}"
+        return f"entry point {entry_point!r}: {problem}" + ("" if str(problem).endswith("?") else ".")
     return None
 
 
@@ -193,18 +195,13 @@ def _no_module(source: _Source, module: str, function: str) -> _Problem:
 
 def _no_main(source: _Source, path: str, module: str) -> _Problem:
     inside = {name: file for name, file in source.modules("").items() if name.startswith(module + ".")}
-    runnable = _runnable(source.files[file] for file in inside.values())
-    names = [name for name, file in inside.items() if source.files[file] in runnable] or list(inside)
+    names = [name for name, file in inside.items() if _is_runnable(source.files[file])] or list(inside)
     remedy = f"; name the module to run: {_listed(names)}, or add that file" if names else "; add that file"
     return _Problem(f"a folder is run by its {_MAIN!r}, and there is no {source.shown(path)!r}{remedy}")
 
 
-def _runnable(paths: Iterable[str]) -> set[str]:
-    """Return those of the files that have an ``if __name__ == "__main__"``."""
-    return {path for path in paths if _is_runnable(path)}
-
-
 def _is_runnable(path: str) -> bool:
+    """Say whether the file has an ``if __name__ == "__main__"``."""
     try:
         # Most files are told by the bytes, which is far quicker than to parse them.
         return b"__main__" in Path(path).read_bytes() and runs_as_main(parse(path))

@@ -1,4 +1,4 @@
-"""What of a source folder is left out: caches, environments, version control, and what .gitignore says.
+"""What of a source folder is left out: caches, environments, version control, jobs, what .gitignore says.
 
 The patterns are those of gitignore(5), byte for byte as git matches them. pathspec, the library for them,
 judges files only, by their whole path. A walk has to judge a folder before it goes in, as a million ignored
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 LEFT_OUT_NAMES = frozenset(
@@ -31,6 +31,8 @@ LEFT_OUT_SUFFIX = ".pyc"
 LEFT_OUT_PREFIX = ".#"  # Emacs marks a file that is being edited by a link to nowhere
 ENVIRONMENT_MARK = "pyvenv.cfg"
 """A folder that holds this is a virtual environment, whatever its name."""
+JOB_MARKS = frozenset({"spec.json", "record.json", "hyperparameters.json"})
+"""A folder that holds these is a job's own: with $QJOB_HOME in the source, each job would hold all before it."""
 RULES_FILE = ".gitignore"
 
 
@@ -90,11 +92,11 @@ class Ignore:
             return False
         return not self.rule_files or not self.ignores(path, is_directory)
 
-    def takes_folder_with(self, names: Collection[str]) -> bool:
+    def takes_folder_with(self, names: Set[str]) -> bool:
         """Say whether a folder that has entries of these names is taken along."""
-        return ENVIRONMENT_MARK not in names
+        return ENVIRONMENT_MARK not in names and not names >= JOB_MARKS
 
-    def below(self, folder: str, names: Collection[str]) -> Ignore:
+    def below(self, folder: str, names: Set[str]) -> Ignore:
         """Return the choice for the entries of ``folder``, which are ``names``. Raises OSError."""
         return self.with_rules_of(folder) if RULES_FILE in names else self
 

@@ -56,8 +56,8 @@ def pack_source(source: str | os.PathLike[str]) -> PackedSource:
     """Return the Python file or folder at ``source``, ready to be copied; no file's content is read.
 
     A link is followed and keeps its own name. Of a folder is left out what `qjob.source.ignore` names:
-    version control, virtual environments, caches, and what .gitignore files say, those in the folder and
-    those above it up to the root of its git repository. A folder that was named is never itself left out.
+    version control, virtual environments, caches, folders of jobs, and what .gitignore files say, those in the
+    folder and those above it up to the root of its git repository. The folder itself is never left out.
 
     Raises InvalidInput with every problem: missing, no Python file, unreadable, named pipes, sockets and
     devices, links that lead nowhere or round in circles.

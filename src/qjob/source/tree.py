@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,7 +39,7 @@ class Tree:
     """What lies at or below a path.
 
     Attributes:
-        files: the files to take along, in the order of their names.
+        files: the files to take along, in an order that is always the same.
         directories: the folders to take along, relative; each after the one that holds it.
         left_out: what is not taken along, relative; a folder ends in ``/`` and stands for all below it.
         problems: why the tree cannot be taken along, one sentence each.
@@ -57,10 +57,10 @@ class Choice(Protocol):
     def takes(self, path: str, name: str, is_directory: bool) -> bool:
         """Say whether the entry ``name`` at ``path`` is taken along."""
 
-    def takes_folder_with(self, names: Collection[str]) -> bool:
+    def takes_folder_with(self, names: Set[str]) -> bool:
         """Say whether a folder that has entries of these names is taken along."""
 
-    def below(self, folder: str, names: Collection[str]) -> Choice:
+    def below(self, folder: str, names: Set[str]) -> Choice:
         """Return the choice for the entries of ``folder``, which are ``names``. Raises OSError."""
 
 
@@ -70,10 +70,10 @@ class TakeAll:
     def takes(self, path: str, name: str, is_directory: bool) -> bool:
         return True
 
-    def takes_folder_with(self, names: Collection[str]) -> bool:
+    def takes_folder_with(self, names: Set[str]) -> bool:
         return True
 
-    def below(self, folder: str, names: Collection[str]) -> Choice:
+    def below(self, folder: str, names: Set[str]) -> Choice:
         return self
 
 
@@ -87,7 +87,7 @@ def read_tree(root: str, choice: Choice) -> Tree:
     return Tree(
         files=tuple(walk.files),
         directories=tuple(walk.directories),
-        left_out=tuple(walk.left_out),
+        left_out=tuple(sorted(walk.left_out)),
         problems=tuple(walk.problems),
     )
 
