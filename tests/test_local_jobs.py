@@ -312,3 +312,28 @@ def test_spawned_processes_find_the_script(submit: Submit, service: Service) -> 
     assert job.wait() == "COMPLETED"
     assert log_of(job, service) == b"[9]\n"
     assert sys.executable
+
+
+def test_odd_file_names_run(service: Service, tmp_path: Path) -> None:
+    from qjob.request import Request, prepare
+
+    (tmp_path / "a.b.py").write_text("print(__name__)")
+    folder = tmp_path / "study"
+    (folder / "train").mkdir(parents=True)
+    (folder / "train.py").write_text("print('module')")
+    for source, entry_point, said in ((tmp_path / "a.b.py", None, b"__main__\n"), (folder, "study.train", b"module\n")):
+        job = Job(service.submit(prepare(Request(source=source, entry_point=entry_point))).id, service=service)
+        assert job.wait() == "COMPLETED", job.metadata()["failureReason"]
+        assert log_of(job, service) == said
+
+
+def test_a_folder_comes_before_an_installed_package_of_its_name(service: Service, tmp_path: Path) -> None:
+    from qjob.request import Request, prepare
+
+    folder = tmp_path / "click"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("mine = True")
+    (folder / "__main__.py").write_text("import click\nprint(click.mine)")
+    job = Job(service.submit(prepare(Request(source=folder))).id, service=service)
+    assert job.wait() == "COMPLETED", job.metadata()["failureReason"]
+    assert log_of(job, service) == b"True\n"

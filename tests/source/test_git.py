@@ -55,6 +55,11 @@ def branch_with_slashes(folder: Path) -> None:
     git(folder, "commit", "-qm", "two", "--allow-empty")
 
 
+def packed_branch_with_slashes(folder: Path) -> None:
+    branch_with_slashes(folder)
+    pack_refs(folder)
+
+
 def packed_then_moved(folder: Path) -> None:
     pack_refs(folder)
     git(folder, "commit", "-qm", "two", "--allow-empty")
@@ -78,6 +83,7 @@ def head_is_a_link(folder: Path) -> None:
         detach,
         pack_refs,
         branch_with_slashes,
+        packed_branch_with_slashes,
         packed_then_moved,
         symbolic_branch,
         head_is_a_link,

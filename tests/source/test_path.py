@@ -103,6 +103,14 @@ def test_a_link_keeps_its_own_name_and_is_followed(tmp_path: Path) -> None:
         assert set(copied(tmp_path / "job" / named.replace("/", "_"))) == expected
 
 
+def test_two_dots_lead_up_from_where_a_link_leads(tmp_path: Path) -> None:
+    make(tmp_path, "main.py", "real/main.py", "real/sub/")
+    (tmp_path / "link").symlink_to("real/sub")
+    packed = pack_source(f"{tmp_path}/link/../main.py")
+    assert packed.uri == (tmp_path / "real/main.py").resolve().as_uri()
+    assert os.path.samefile(packed.files[0].absolute, tmp_path / "real/main.py")
+
+
 @pytest.mark.parametrize("suffix", [".py", ""])
 def test_any_name_goes_through_unchanged(tmp_path: Path, nasty_name: str, suffix: str) -> None:
     source = tmp_path / "in" / (nasty_name + suffix)
@@ -147,6 +155,13 @@ def test_virtual_environments_are_left_out_whatever_they_are_called(tmp_path: Pa
     make(tmp_path, "main.py", f"{name}/pyvenv.cfg", f"{name}/lib/site.py")
     assert pack_source(tmp_path).left_out == (name + "/",)
     assert taken(tmp_path) == {"main.py"}
+
+
+def test_the_folders_of_jobs_are_left_out(tmp_path: Path) -> None:
+    job = ("spec.json", "record.json", "hyperparameters.json", "environment.json", "source/main.py")
+    make(tmp_path, "main.py", *(f".qjob/jobs/1/{name}" for name in job), "results/spec.json", "results/record.json")
+    assert pack_source(tmp_path).left_out == (".qjob/jobs/1/",)
+    assert taken(tmp_path) == {"main.py", "results/spec.json", "results/record.json"}
 
 
 def test_folders_that_are_only_called_venv_are_taken(tmp_path: Path) -> None:
@@ -370,6 +385,15 @@ def test_what_cannot_be_read_is_refused(open_folder: Path, without_privileges: D
     assert all("cannot be read" in problem and "chmod" in problem for problem in (*found, single))
 
 
+def test_a_file_may_have_two_problems(open_folder: Path, without_privileges: Dropped) -> None:
+    make(open_folder, "run.sh")
+    (open_folder / "run.sh").chmod(0)
+    with without_privileges():
+        suffix, unreadable = problems(open_folder / "run.sh")
+    assert "ends in '.py'" in suffix
+    assert "cannot be read" in unreadable
+
+
 def test_rules_that_cannot_be_read_are_a_problem(open_folder: Path, without_privileges: Dropped) -> None:
     root = make(repository(open_folder / "repo"), gitignore="*.log\n")
     source = make(root / "pkg", "main.py", gitignore="*.csv\n")
@@ -468,7 +492,7 @@ def test_ten_thousand_files_take_no_time_to_speak_of(tmp_path: Path) -> None:
 
 
 def test_a_tree_may_be_deeper_than_pythons_stack(tmp_path: Path) -> None:
-    depth = 1500
+    depth = 1100
     for level in range(1, depth + 1):
         os.mkdir(str(tmp_path) + "/d" * level)
     try:

@@ -7,14 +7,17 @@ import importlib
 import inspect
 import json
 import os
+import sys
 import types
 import typing
+from collections import abc
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 _WORDS_OF_BOOL = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_SHOWN_CHARS = 200  # of a text that may have 2500, so that the sentence about it comes into view
 
 
 def call_with_hyperparameters(module: str, function: str) -> object:
@@ -23,9 +26,12 @@ def call_with_hyperparameters(module: str, function: str) -> object:
     A function without parameters is called without arguments, whatever the hyperparameters are: it
     reads them itself. Everything else must fit.
 
-    Raises TypeError with one sentence that lists what was expected and what was given.
+    Raises TypeError with one sentence that lists what was expected and what was given, or that says that
+    the entry point is a coroutine function: called like a function, that would do nothing.
     """
     entry_point = getattr(importlib.import_module(module), function)
+    if inspect.iscoroutinefunction(entry_point):
+        raise TypeError(f"{function} is a coroutine function: name a function that calls asyncio.run({function}(...))")
     hyperparameters = json.loads(Path(os.environ["AMZN_BRAKET_HP_FILE"]).read_bytes())
     return entry_point(**bind(entry_point, hyperparameters))
 
@@ -33,7 +39,8 @@ def call_with_hyperparameters(module: str, function: str) -> object:
 def bind(function: Callable[..., object], hyperparameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the arguments for ``function``, each converted to its parameter's annotation.
 
-    Parameters without an annotation, and ``**kwargs``, get strings. Raises TypeError.
+    Parameters without an annotation, and ``**kwargs``, get strings; so do those whose annotation is there
+    for type checkers only. Raises TypeError.
     """
     signature = inspect.signature(function)
     if not signature.parameters:
@@ -42,19 +49,17 @@ def bind(function: Callable[..., object], hyperparameters: Mapping[str, str]) ->
         signature.bind(**hyperparameters)
     except TypeError as error:
         raise TypeError(_mismatch(function, signature, hyperparameters, error)) from None
-    hints = typing.get_type_hints(function)
-    return {
-        name: _argument(name, text, hints.get(name, str) if name in signature.parameters else str)
-        for name, text in hyperparameters.items()
-    }
+    return {name: _argument(name, text, _kind(function, signature, name)) for name, text in hyperparameters.items()}
 
 
 def convert(text: str, kind: Any) -> Any:
     """Return the value of type ``kind`` that the text stands for; raises ValueError when it stands for none.
 
-    ``bool`` takes true/false, yes/no and 1/0; ``list``, ``tuple``, ``set`` and ``dict`` take JSON or a Python
-    literal; an ``Enum`` takes a member's name or value; ``Optional`` takes ``None``.
+    ``bool`` takes true/false, yes/no and 1/0; ``list``, ``tuple``, ``set``, ``dict`` and their abstract forms
+    take JSON or a Python literal; an ``Enum`` takes a member's name or value; ``Optional`` takes ``None``.
     """
+    if isinstance(kind, typing.NewType):
+        return convert(text, kind.__supertype__)
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(text, typing.get_args(kind))
@@ -62,16 +67,30 @@ def convert(text: str, kind: Any) -> Any:
         return _choice(text, {str(value): value for value in typing.get_args(kind)})
     kind = origin or kind
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _choice(text, {str(m.value): m for m in kind} | {m.name: m for m in kind})
+        return _choice(text, {str(m.value): m for m in kind} | dict(kind.__members__))
     return _CONVERTERS.get(kind, _as_is)(text)
+
+
+def _kind(function: Callable[..., object], signature: inspect.Signature, name: str) -> Any:
+    parameter = signature.parameters.get(name)
+    if parameter is None or parameter.kind is parameter.VAR_KEYWORD or parameter.annotation is parameter.empty:
+        return str
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {name: parameter.annotation}
+    try:
+        return typing.get_type_hints(holder, vars(sys.modules[inspect.unwrap(function).__module__]))[name]
+    except NameError:
+        return str
 
 
 def _argument(name: str, text: str, kind: Any) -> Any:
     try:
         return convert(text, kind)
-    except (ValueError, SyntaxError) as error:
-        expected = getattr(kind, "__name__", None) or str(kind)
-        raise TypeError(f"hyperparameter {name}={text!r} is no {expected}: {error}") from None
+    except ValueError as error:
+        expected = kind.__name__ if isinstance(kind, type) else str(kind)
+        raise TypeError(f"hyperparameter {name}={_shown(text)} is no {expected}: {error}") from None
 
 
 def _mismatch(
@@ -81,8 +100,12 @@ def _mismatch(
     error: TypeError,
 ) -> str:
     name = getattr(function, "__name__", repr(function))
-    given = ", ".join(f"{key}={value!r}" for key, value in hyperparameters.items()) or "none"
+    given = ", ".join(f"{key}={_shown(value)}" for key, value in hyperparameters.items()) or "none"
     return f"{name}{signature} cannot take the hyperparameters given ({given}): {error}"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…")
 
 
 def _convert_union(text: str, kinds: tuple[Any, ...]) -> Any:
@@ -92,7 +115,7 @@ def _convert_union(text: str, kinds: tuple[Any, ...]) -> Any:
     for kind in sorted((k for k in kinds if k is not type(None)), key=lambda k: k is str):
         try:
             return convert(text, kind)
-        except (ValueError, SyntaxError) as error:
+        except ValueError as error:
             problems.append(str(error))
     raise ValueError("; ".join(problems))
 
@@ -112,8 +135,11 @@ def _bool(text: str) -> bool:
 def _literal(kind: type) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         value = _json_or_python(text)
-        if kind is not dict and isinstance(value, list | tuple | set):
-            return kind(value)
+        try:
+            if kind is not dict and isinstance(value, list | tuple | set):
+                return kind(value)
+        except TypeError as error:  # a set of lists
+            raise ValueError(str(error)) from None
         if not isinstance(value, kind):
             raise ValueError(f"a {kind.__name__} is expected")
         return value
@@ -124,8 +150,12 @@ def _literal(kind: type) -> Callable[[str], Any]:
 def _json_or_python(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        pass
+    try:
         return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise ValueError("neither JSON nor a Python literal") from None
 
 
 def _as_is(text: str) -> str:
@@ -141,5 +171,11 @@ _CONVERTERS: dict[Any, Callable[[str], Any]] = {
     list: _literal(list),
     tuple: _literal(tuple),
     set: _literal(set),
+    frozenset: _literal(frozenset),
     dict: _literal(dict),
+    abc.Sequence: _literal(list),
+    abc.Iterable: _literal(list),
+    abc.Collection: _literal(list),
+    abc.Set: _literal(set),
+    abc.Mapping: _literal(dict),
 }

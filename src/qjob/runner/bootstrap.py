@@ -31,14 +31,18 @@ def main(arguments: list[str]) -> None:
 
 
 def _extend_path(source: str, source_name: str) -> None:
-    """Make the source importable by its own name, and the folder's modules by theirs.
+    """Make the source importable by its own name, and a folder's modules by theirs.
 
-    Both at the end of the path, as published, so that a job's ``types.py`` hides nothing.
+    At the end of the path, as published, so that a job's ``types.py`` hides nothing. But a folder of code
+    comes before an installed package of its name: what runs is the code as it was at submit.
     """
-    sys.path.append(source)
     folder = os.path.join(source, source_name)
-    if os.path.isdir(folder):
-        sys.path.append(folder)
+    if not os.path.isdir(folder):
+        sys.path.append(source)
+        return
+    place = len(sys.path) if source_name in sys.stdlib_module_names else 0
+    sys.path.insert(place, source)
+    sys.path.append(folder)
 
 
 def _run(source: str, source_name: str, entry_point: str) -> None:
@@ -52,12 +56,12 @@ def _run(source: str, source_name: str, entry_point: str) -> None:
 
 
 def _script_path(source: str, source_name: str, module: str) -> str:
+    """Return the file of a module, by Python's own order: a package, a module, a folder without __init__."""
     if source_name == f"{module}.py":
         return os.path.join(source, source_name)
     path = os.path.join(source, *module.split("."))
-    if os.path.isdir(path):
-        return os.path.join(path, "__main__.py")
-    return f"{path}.py"
+    is_module = os.path.isfile(f"{path}.py") and not os.path.isfile(os.path.join(path, "__init__.py"))
+    return f"{path}.py" if is_module else os.path.join(path, "__main__.py")
 
 
 def _run_as_main(path: str, module: str) -> None:
@@ -65,7 +69,8 @@ def _run_as_main(path: str, module: str) -> None:
     namespace = type(sys)("__main__")
     namespace.__file__ = path
     namespace.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
-    namespace.__package__ = _import_parents(path, module)
+    alone = os.path.basename(path) == f"{module}.py"  # also a file with dots in its name
+    namespace.__package__ = "" if alone else _import_parents(path, module)
     if namespace.__package__:
         from importlib.util import find_spec
 
