@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import qjob
 from qjob.engine import Observation, Presence
 from qjob.engines.local.doorbell import Doorbell
 from qjob.engines.local.processes import is_alive
@@ -211,7 +210,7 @@ def _dispatcher_environment() -> dict[str, str]:
 
     It makes this very qjob importable, also one that was never installed, and bears no job's mark.
     """
-    package = str(Path(qjob.__file__).parents[1])
+    package = str(Path(__file__).parents[3])
     variables = {key: value for key, value in os.environ.items() if not key.startswith("QJOB_JOB_")}
     paths = [package, *filter(None, [variables.get("PYTHONPATH")])]
     return variables | {"PYTHONPATH": os.pathsep.join(paths)}
