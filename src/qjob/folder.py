@@ -6,6 +6,7 @@ Each file has one writer, and is either replaced whole or appended to; a reader 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -23,6 +24,8 @@ from qjob.model.record import JobRecord, record_from_json, record_to_json
 from qjob.model.spec import JobSpec, spec_from_json, spec_to_json
 
 T = TypeVar("T")
+_NOT_READ = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a file may raise that is not there for us, or does not hold what it should."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +127,7 @@ class JobFolder:
     def instances(self) -> list[int]:
         """Return the numbers of the instances that have a log."""
         with contextlib.suppress(FileNotFoundError):
-            return sorted(int(log.stem) for log in self.logs.glob("*.log") if log.stem.isdigit())
+            return sorted(int(log.stem) for log in self.logs.glob("*.log") if log.stem.isdecimal())
         return []
 
     def read_spec(self) -> JobSpec:
@@ -151,16 +154,15 @@ class JobFolder:
         """Return what the runner reported so far, oldest first.
 
         A last line without its end is one that is being written, or that a killed runner or a full
-        disk cut short: it is left out.
+        disk cut short: it is left out. Raises FolderError.
         """
         try:
             lines = self.events.read_bytes().split(b"\n")[:-1]
+            return [event_from_json(json.loads(line)) for line in lines]
         except FileNotFoundError:
             return []
-        try:
-            return [event_from_json(json.loads(line)) for line in lines]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FolderError(f"{self.events}: not a list of events: {error}") from error
+        except _NOT_READ as error:
+            raise FolderError(_damage(self.events, error)) from error
 
     def write_spec(self, spec: JobSpec) -> None:
         """Write what was asked."""
@@ -184,9 +186,18 @@ class JobFolder:
         write_whole(self.cancel_mark, _to_bytes({"requestedAt": mark.time.isoformat(), "reason": mark.reason}))
 
     def append_event(self, event: JobEvent) -> None:
-        """Add to what happened, in one write."""
-        with self.events.open("ab", buffering=0) as file:
-            file.write(json.dumps(event_to_json(event)).encode() + b"\n")
+        """Add to what happened, in one write. Raises OSError, with nothing added, when the disk is full.
+
+        Half a line that a killed runner left goes away, lest this one become a part of it.
+        """
+        line = json.dumps(event_to_json(event)).encode() + b"\n"
+        with self.events.open("a+b", buffering=0) as file:
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+            if file.write(line) < len(line):
+                file.truncate(whole)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.events))
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Say how the job ended. Nothing is written into the folder after that by the runner."""
@@ -219,8 +230,8 @@ class JobFolder:
             return parse(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FolderError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+        except _NOT_READ as error:
+            raise FolderError(_damage(path, error)) from error
 
 
 @contextlib.contextmanager
@@ -242,6 +253,15 @@ def remove_temporaries(directory: Path) -> None:
     """Remove the unfinished files that killed processes left in a directory."""
     for leftover in directory.glob(f".*{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)
+
+
+def _damage(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{path} cannot be read: {error.strerror or error}; see to its permissions and its disk."
+    return (
+        f"{path} is damaged ({type(error).__name__}: {error}): move it away, and qjob goes by what else is in "
+        "the folder."
+    )
 
 
 def _cancel_mark_from_json(data: Mapping[str, Any]) -> CancelMark:

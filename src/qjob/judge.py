@@ -53,6 +53,8 @@ def judge(record: JobRecord, findings: Findings, now: datetime) -> list[JobEvent
 def _mark_in_time(record: JobRecord, findings: Findings) -> CancelMark | None:
     """Return the mark, unless the job had ended by itself before it was made and nobody was told."""
     mark, outcome = findings.cancel_mark, findings.outcome
+    if mark is None and record.cancel_requested_at is not None:
+        return CancelMark(time=record.cancel_requested_at)  # removed by hand, perhaps with the whole folder
     if mark is None or outcome is None or record.status is JobStatus.CANCELLING:
         return mark
     return None if outcome.ended_at < mark.time else mark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -142,11 +143,18 @@ def cli(ctx: click.Context, home: str | None, traceback: bool) -> None:
 
 def main() -> int:
     """Run the command line of this process; return its exit code, or raise SystemExit with it."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file may have any name, a job may say anything
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     cli.main(prog_name="qjob")
     return exit_codes.DONE
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, as with >&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
+        elif isinstance(stream, io.TextIOWrapper):  # a file may have any name, a job may say anything
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _no_such_command(name: str) -> str:
@@ -176,9 +184,11 @@ def _told_warnings() -> Iterator[None]:
 
 
 def _told_error(error: QjobError | OSError) -> int:
-    _say(f"Error: {error}", "red")
     if isinstance(error, QjobError):
+        _say(f"Error: {error}", "red")
         return exit_codes.of_error(error)
+    place = f" ({error.filename})" if error.filename else ""
+    _say(f"Error: {error.strerror or error}{place}", "red")
     from qjob.cli.terminal import silence
 
     silence(sys.stdout)  # if it was stdout that could not be written, the rest cannot be either

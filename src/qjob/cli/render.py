@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from qjob.cli.table import Table
 from qjob.cli.text import ago_text, duration_text, listed, one_line, time_text
+from qjob.config import Device, Settings
 from qjob.model.record import JobRecord, QueueInfo, iso_times
 from qjob.model.status import JobStatus
 
 _LEFT_OUT_SHOWN = 5
-_REASON_CHARS = 60
+_TO_REMOVE_SHOWN = 5
 _NO_DEVICE = "local:none/none"
 _SHARED_COLUMNS = frozenset({"timestamp", "iteration_number", "node_id"})
 
@@ -33,16 +36,16 @@ def left_out_text(record: JobRecord) -> str:
 
 
 def waiting_text(queue: QueueInfo) -> str:
-    """Return the line that says where a job stands in its queue and what it waits for."""
+    """Return the line that says where a job stands in its queue and what it waits for; empty if not known."""
     if queue.position is None:
-        return "Waiting"
+        return ""
     reason = f" ({one_line(queue.message)})" if queue.message else ""
     return f"Waiting: position {queue.position}{reason}"
 
 
 def now_text(record: JobRecord, queue: QueueInfo) -> str:
     """Return how a job stands now, in a line."""
-    return waiting_text(queue) if record.status is JobStatus.QUEUED else str(record.status)
+    return waiting_text(queue) or str(record.status)
 
 
 def ended_text(record: JobRecord) -> str:
@@ -50,7 +53,7 @@ def ended_text(record: JobRecord) -> str:
     took = _duration_s(record)
     line = str(record.status) + (f" after {duration_text(took)}" if took is not None else "")
     if record.failure_reason:
-        line += f": {record.failure_reason}"
+        line += f": {one_line(record.failure_reason)}"
     if record.status is JobStatus.COMPLETED:
         line += f". Results: qjob result {record.id}, or qjob download {record.id}"
     return line
@@ -106,16 +109,22 @@ def wide_table(records: Sequence[JobRecord], now: datetime) -> Table:
             str(record.spec.instance_count),
             one_line(record.spec.device),
             one_line(",".join(f"{key}={value}" for key, value in record.spec.tags.items())),
-            _shortened(one_line(record.failure_reason or "")),
+            one_line(record.failure_reason or ""),
         )
         for record in records
     ]
     return Table(headers=headers, rows=rows)
 
 
-def json_text(data: Any) -> str:
-    """Return data as indented JSON; times as ISO 8601 texts, and null for NaN and infinities."""
-    return json.dumps(_finite(iso_times(data)), indent=2, ensure_ascii=False, default=_json_of, allow_nan=False)
+def json_text(data: Any, indent: int | None = 2) -> str:
+    """Return data as JSON; times as ISO 8601 texts, and null for NaN and infinities."""
+    return json.dumps(_finite(iso_times(data)), indent=indent, default=_json_of, allow_nan=False)
+
+
+def jobs_to_remove_text(records: Sequence[JobRecord]) -> str:
+    """Return the question that is asked before jobs are removed."""
+    names = listed([f"{record.spec.name} ({record.id})" for record in records], _TO_REMOVE_SHOWN)
+    return f"Remove {len(records)} job{'' if len(records) == 1 else 's'}, folders and all: {names}?"
 
 
 # One job, in full
@@ -204,9 +213,38 @@ def _uri_of(channel: Mapping[str, Any]) -> str:
 def _event_lines(events: Sequence[Mapping[str, Any]]) -> list[str]:
     width = max((len(event["eventType"]) for event in events), default=0)
     return [
-        f"{event['timeOfEvent']:%H:%M:%S}  {event['eventType']:<{width}}  {one_line(event['message'])}".rstrip()
+        f"{time_text(event['timeOfEvent'])}  {event['eventType']:<{width}}  {one_line(event['message'])}".rstrip()
         for event in events
     ]
+
+
+# The settings
+
+
+def settings_table(settings: Settings) -> Table:
+    """Return every setting, its value and where it comes from."""
+    names = [field.name for field in fields(settings) if field.name != "sources"]
+    rows = [(name, one_line(_setting_text(getattr(settings, name))), settings.sources[name]) for name in names]
+    return Table(headers=("SETTING", "VALUE", "FROM"), rows=rows)
+
+
+def settings_json(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the same as data."""
+    data = {name: value for name, value in asdict(settings).items() if name != "sources"}
+    return {
+        name: {"value": str(value) if isinstance(value, PurePath) else value, "from": settings.sources[name]}
+        for name, value in data.items()
+    }
+
+
+def _setting_text(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name}: {_device_text(device)}" for name, device in value.items()) or "none"
+
+
+def _device_text(device: Device) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asdict(device).items())
 
 
 # What a job leaves
@@ -269,7 +307,3 @@ def _took_text(record: JobRecord, now: datetime) -> str:
     if record.started_at is None:
         return ""
     return duration_text(((record.ended_at or now) - record.started_at).total_seconds())
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"

@@ -14,13 +14,12 @@ from typing import Any, TextIO
 
 import click
 
-from qjob.cli.table import Table, plain_text
+from qjob.cli.table import Table, fitted_text, plain_text
 from qjob.config import wants_colour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
 STATE_COLOURS = {
@@ -41,15 +40,26 @@ def out(text: str) -> None:
 
 def say(text: str, colour: str | None = None) -> None:
     """Write a line to stderr, in a colour where colours are wanted; by default that of the state it begins with."""
-    click.echo(_painted(text, colour, sys.stderr), err=True, color=wants_colour(sys.stderr))
+    click.echo(painted(text, colour, sys.stderr), err=True, color=wants_colour(sys.stderr))
+
+
+def painted(text: str, colour: str | None, stream: TextIO) -> str:
+    """Return a text with its first line in a colour, where the stream takes colours."""
+    first, newline, rest = text.partition("\n")
+    colour = colour or STATE_COLOURS.get(first.partition(" ")[0])
+    if colour is None or not wants_colour(stream):
+        return text
+    return click.style(first, fg=colour) + newline + rest
 
 
 def print_table(table: Table) -> None:
     """Write a table to stdout: plain and in full, or fitted to the terminal."""
-    if sys.stdout.isatty():
-        console_of(sys.stdout).print(rich_table(table))
-    else:
-        out(plain_text(table))
+    out(screen_text(table) if sys.stdout.isatty() else plain_text(table))
+
+
+def screen_text(table: Table) -> str:
+    """Return a table as it is shown on a terminal."""
+    return fitted_text(table, width(), lambda cell: painted(cell, None, sys.stdout))
 
 
 def console_of(stream: TextIO) -> Console:
@@ -57,26 +67,6 @@ def console_of(stream: TextIO) -> Console:
     from rich.console import Console  # 40 ms, which only a terminal needs
 
     return Console(file=stream, no_color=not wants_colour(stream), highlight=False, markup=False, emoji=False)
-
-
-def rich_table(table: Table) -> RichTable:
-    """Return a table that shrinks to the terminal's width, from its last column on."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    shown = RichTable(box=None, pad_edge=False, header_style="bold")
-    for at, header in enumerate(table.headers):
-        width = max([len(header), *(len(row[at]) for row in table.rows)])
-        shown.add_column(
-            header,
-            justify="right" if table.numeric else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=width if at == 0 and not table.numeric else None,
-        )
-    for row in table.rows:
-        shown.add_row(*(Text(cell, style=STATE_COLOURS.get(cell, "")) for cell in row))
-    return shown
 
 
 def width() -> int:
@@ -153,7 +143,7 @@ class _LiveLine:
         self.text = ""
         self._since = time.monotonic()
         console = console_of(sys.stderr)
-        self._status: Any = Status(self, console=console, refresh_per_second=5)  # type: ignore[arg-type]
+        self._status: Any = Status(self, console=console, refresh_per_second=5)
         self._status.start()
 
     def close(self) -> None:
@@ -165,12 +155,4 @@ class _LiveLine:
         from qjob.cli.text import duration_text
 
         elapsed_s = max(1.0, time.monotonic() - self._since)
-        return Text(f"{self.text} · {duration_text(int(elapsed_s))}", no_wrap=True, overflow="ellipsis")
-
-
-def _painted(text: str, colour: str | None, stream: TextIO) -> str:
-    if not wants_colour(stream):
-        return text
-    first, newline, rest = text.partition("\n")
-    colour = colour or STATE_COLOURS.get(first.partition(" ")[0])
-    return click.style(first, fg=colour) + newline + rest if colour else text
+        return Text(f"{duration_text(int(elapsed_s))}  {self.text}", no_wrap=True, overflow="ellipsis")

@@ -56,7 +56,11 @@ def to_mapping(pairs: Iterable[tuple[str, Any]], option: str) -> dict[str, Any]:
     return found
 
 
-class Duration(click.ParamType):
+class _Type(click.ParamType):  # type: ignore[type-arg]  # it is generic in newer versions of click only
+    """A type of value."""
+
+
+class Duration(_Type):
     """A duration, as a float in seconds."""
 
     name = "duration"
@@ -69,7 +73,7 @@ class Duration(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Moment(click.ParamType):
+class Moment(_Type):
     """A moment, as an aware datetime in UTC."""
 
     name = "duration or time"
@@ -82,7 +86,7 @@ class Moment(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class KeyValue(click.ParamType):
+class KeyValue(_Type):
     """``key=value``, as a pair of texts; the first ``=`` parts them."""
 
     name = "key=value"
@@ -97,7 +101,20 @@ class KeyValue(click.ParamType):
         return key, text
 
 
-class JobSelector(click.ParamType):
+class Pattern(_Type):
+    """A regular expression over bytes, compiled."""
+
+    name = "regex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[bytes]:
+        """Return it compiled."""
+        try:
+            return re.compile(value.encode("utf-8", "surrogateescape")) if isinstance(value, str) else value
+        except re.error as error:
+            self.fail(f"{value!r} is no regular expression: {error}.", param, ctx)
+
+
+class JobSelector(_Type):
     """What means a job: its name, its id, the beginning of that, or its ARN; as the text it is.
 
     Only the service knows whether there is such a job.
@@ -123,4 +140,5 @@ class JobSelector(click.ParamType):
 DURATION = Duration()
 MOMENT = Moment()
 KEY_VALUE = KeyValue()
+PATTERN = Pattern()
 JOB = JobSelector()

@@ -32,7 +32,7 @@ def wait_for_end(
         except ResultTimeout:
             record = service.record(job_id)
             if deadline is not None and time.monotonic() >= deadline and not record.status.ended:
-                raise ResultTimeout(_too_long(record, timeout_s or 0.0)) from None
+                raise ResultTimeout(_too_long(record)) from None
         notices.show(about + now_text(record, _queue_of(service, record)))
 
 
@@ -49,17 +49,22 @@ def follow(
     return service.follow(job_id, read_on, waiting=start.waits)
 
 
-def show_to_end(
-    service: Service, job_id: str, pieces: Iterator[LogPiece], write: Callable[[LogPiece], None], notices: Notices
-) -> int:
-    """Write a job's output as it comes; return the exit code that tells how the job ended.
-
-    Ctrl-C detaches: the job goes on, that is said, and the exit code is 0.
-    """
+def write_all(pieces: Iterator[LogPiece], write: Callable[[LogPiece], None]) -> bool:
+    """Write a job's output as it comes, to its end; return False when Ctrl-C put an end to that."""
     try:
         for piece in pieces:
             write(piece)
     except KeyboardInterrupt:
+        return False
+    return True
+
+
+def tell_end(service: Service, job_id: str, notices: Notices, *, to_its_end: bool) -> int:
+    """Say how a followed job ended, or that it goes on; return the exit code that tells it.
+
+    To be detached by Ctrl-C is no failure: its exit code is 0.
+    """
+    if not to_its_end:
         notices.clear()
         say(detached_text(job_id))
         return exit_codes.DONE
@@ -102,5 +107,5 @@ def _queue_of(service: Service, record: JobRecord) -> QueueInfo:
     return service.queue_info(record.id) if record.status is JobStatus.QUEUED else QueueInfo()
 
 
-def _too_long(record: JobRecord, timeout_s: float) -> str:
-    return f"{record.spec.name} ({record.id}) had not ended after {timeout_s:g} s: it is {record.status}, and goes on."
+def _too_long(record: JobRecord) -> str:
+    return f"{record.spec.name} ({record.id}) is {record.status}, and goes on: the time to wait for it is over."

@@ -49,7 +49,7 @@ _BEATS: dict[MetricStatistic, Callable[[Any, Any], bool]] = {
 # and the \b this takes time in proportion to the line, whatever a job prints.
 _ASSIGNMENT = re.compile(r"\b(\w++)\s*+=\s*+([^;]++);")
 _NODE_TAG = re.compile(r"\[([^\]]*)\]")
-_LAST_WORD = re.compile(r"(\w+)\s*\Z")
+_LAST_WORD = re.compile(r"\w+\Z")
 
 
 def _plain_line(name: str, number: str) -> bytes:
@@ -140,7 +140,7 @@ class MetricsParser:
             metrics = _read_line(line)
             if metrics and _TIMESTAMP not in metrics:
                 metrics[_TIMESTAMP] = float(time_of(offset))
-            if metrics and (node := _NODE_TAG.match(line)):
+            if node := _NODE_TAG.match(line):
                 metrics[_NODE] = node[1]
             lines.append(metrics)
         self._table.add_lines(lines)
@@ -183,18 +183,14 @@ class _Table:
             keys = [key[0] if isinstance(key, tuple) else key for key in keys]
         return table | {self._pivot: keys} if keys else {}
 
-    def add_lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Add lines of any form, each as its metrics by name."""
+    def add_lines(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Add lines of any form, each as its metrics by name; the dicts are used up."""
         lines = [line for line in lines if self._pivot in line]
-        rows = self._rows.number([_key(line, self._pivot) for line in lines])
-        self._open(itertools.chain.from_iterable(lines))
+        names = list(itertools.chain.from_iterable(lines))
+        rows = self._rows.number([_pop_key(line, self._pivot) for line in lines])
+        self._open(names)
         for row, line in zip(rows, lines, strict=True):
-            names = [name for name in line if name not in (self._pivot, _NODE)]
-            self._merge(
-                [self._columns[name] for name in names],
-                itertools.repeat(row),
-                [line[name] for name in names],
-            )
+            self._merge(map(self._columns.__getitem__, line), itertools.repeat(row), line.values())
 
     def add_batch(self, batch: _Batch) -> None:
         """Add plain lines; several times as fast as one by one."""
@@ -309,12 +305,21 @@ def _read_plain(block: bytes) -> _Batch | None:
         return None
     try:
         return _Batch(
-            fixed={_TIMESTAMP: list(map(float, parts[1::_STEP]))} | _iterations(parts[4::_STEP]),
+            fixed=_fixed(parts[1::_STEP], parts[4::_STEP]),
             names=_column_names(parts[2::_STEP]),
             values=list(map(float, parts[3::_STEP])),
         )
     except ValueError:
         return None
+
+
+def _fixed(times: Sequence[bytes], iterations: Sequence[Any]) -> dict[str, Sequence[float | None]]:
+    fixed: dict[str, Sequence[float | None]] = {_TIMESTAMP: list(map(float, times))}
+    if all(iterations):
+        fixed[_ITERATION] = list(map(float, iterations))
+    elif any(iterations):
+        fixed[_ITERATION] = [None if text is None else float(text) for text in iterations]
+    return fixed
 
 
 def _column_names(names: Sequence[bytes]) -> list[str]:
@@ -325,17 +330,9 @@ def _column_names(names: Sequence[bytes]) -> list[str]:
 
 def _column_name(name: bytes) -> str:
     word = _LAST_WORD.search(name.decode("utf-8", "replace"))
-    if word is None or word[1] in (_TIMESTAMP, _ITERATION, _NODE) or b";" in name or b"\n" in name:
+    if word is None or word[0] in (_TIMESTAMP, _ITERATION, _NODE) or b"\n" in name:
         raise ValueError(name)
-    return word[1]
-
-
-def _iterations(texts: Sequence[Any]) -> dict[str, list[float | None]]:
-    if all(texts):
-        return {_ITERATION: list(map(float, texts))}
-    if any(texts):
-        return {_ITERATION: [None if text is None else float(text) for text in texts]}
-    return {}
+    return word[0]
 
 
 def _metric_lines(data: bytes, start: int, stop: int) -> Iterator[tuple[int, str]]:
@@ -357,9 +354,9 @@ def _read_line(line: str) -> dict[str, Any]:
     return metrics
 
 
-def _key(line: Mapping[str, Any], pivot: str) -> _Key:
-    key: float = line[pivot]
-    return (key, line[_NODE]) if _NODE in line else key
+def _pop_key(line: dict[str, Any], pivot: str) -> _Key:
+    key: float = line.pop(pivot)
+    return (key, line.pop(_NODE)) if _NODE in line else key
 
 
 def _with_iteration(batch: _Batch) -> _Batch:

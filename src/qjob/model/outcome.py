@@ -43,8 +43,11 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
 
 def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     """Return the outcome that `outcome_to_json` wrote; raises KeyError or ValueError when it is none."""
+    status = JobStatus(data["status"])
+    if not status.ended:
+        raise ValueError(f"status {str(status)!r} is no end")
     return Outcome(
-        status=JobStatus(data["status"]),
+        status=status,
         ended_at=parse_time(data["endedAt"]),
         reason=data["reason"],
         traceback=data["traceback"],

@@ -81,10 +81,10 @@ class QueueInfo:
 def apply(record: JobRecord, event: JobEvent) -> JobRecord:
     """Return the record after ``event``; the same record when the event says nothing new.
 
-    A repeated event, an event after the end and a move that the table does not have change nothing, so
-    reports may come late, twice or from two watchers at once.
+    A repeated event, an event after the end and an end that the table of moves does not have change
+    nothing, so reports may come late, twice or from two watchers at once.
     """
-    if record.status.ended or _known(record, event):
+    if record.status.ended or _known(record, event) or _is_barred_end(record, event):
         return record
     if event.type is EventType.CANCELLING:
         return _moved(replace(record, cancel_requested_at=event.time), event)
@@ -175,9 +175,14 @@ def iso_times(value: Any) -> Any:
 def _known(record: JobRecord, event: JobEvent) -> bool:
     if event.type is EventType.CANCELLING:
         return record.cancel_requested_at is not None
-    if len(record.events) == MAX_EVENTS and event.time < record.events[1].time:
+    if len(record.events) == MAX_EVENTS and event.time <= record.events[1].time:
         return True  # it was here, and made room for newer ones
     return any(event.type is known.type and event.time == known.time for known in record.events)
+
+
+def _is_barred_end(record: JobRecord, event: JobEvent) -> bool:
+    status = STATUS_AFTER.get(event.type)
+    return status is not None and status.ended and status not in MOVES[record.status]
 
 
 def _with_detail(record: JobRecord, event: JobEvent) -> JobRecord:
@@ -205,8 +210,10 @@ def _moved(record: JobRecord, event: JobEvent) -> JobRecord:
 
 def _newest(events: tuple[JobEvent, ...], event: JobEvent) -> tuple[JobEvent, ...]:
     """Return the events with one more, within GetJob's limit: how the job came to be, and the newest."""
-    events = (*events, replace(event, message=event.message[:MAX_EVENT_MESSAGE_CHARS], detail={}))
-    return events if len(events) <= MAX_EVENTS else (events[0], *events[-MAX_EVENTS + 1 :])
+    shown = replace(event, message=event.message[:MAX_EVENT_MESSAGE_CHARS], detail={})
+    first, *others = (*events, shown)
+    others.sort(key=lambda other: other.time)  # a report may come late
+    return (first, *others[-MAX_EVENTS + 1 :])
 
 
 def _event_to_json(event: JobEvent) -> dict[str, Any]:
@@ -236,7 +243,7 @@ def _duration_ms(record: JobRecord) -> int | None:
 def _spec_of(data: Mapping[str, Any]) -> JobSpec:
     spec = spec_from_json(data)
     checkpoints = spec.checkpoint_config
-    if checkpoints.s3Uri is not None and checkpoints.s3Uri.startswith("file:"):
+    if checkpoints.s3Uri == _file_uri(data["qjob"]["folder"], "checkpoints"):
         # get_job filled in our own folder, which the user did not ask for.
         return replace(spec, checkpoint_config=replace(checkpoints, s3Uri=None))
     return spec

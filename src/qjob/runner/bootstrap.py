@@ -4,19 +4,23 @@ Called as ``python -P bootstrap.py REPORT_FD SOURCE_DIR SOURCE_NAME ENTRY_POINT`
 interpreter the job asked for, so it uses nothing but the standard library, and imports next to nothing:
 each import here is time before the user's first line.
 
-An uncaught exception is printed as Python prints it, without the frames of this file, and also written to
-REPORT_FD as one JSON object, from which the runner makes the job's failure reason.
+An uncaught exception is printed as Python prints it, without the frames of this file, and also reported to
+REPORT_FD, from which the runner makes the job's failure reason: see `report`. What tells of a failure imports
+nothing that it could not do without: memory or descriptors may have run out, or the script may have become a
+user who cannot read Python's files.
 """
 
 import os
 import sys
 
-_MAX_TRACEBACK_CHARS = 16_000  # what surely fits into the report pipe, which nobody may be reading yet
+_MAX_TRACEBACK_CHARS = 16_000
+_MAX_REASON_CHARS = 2000
 
 
 def main(arguments: list[str]) -> None:
     """Run the entry point as published: ``module`` as ``__main__``, or call ``module:function``."""
     report_fd, source, source_name, entry_point = int(arguments[0]), *arguments[1:]
+    pid = os.getpid()
     os.set_inheritable(report_fd, False)
     os.environ["PYTHONUNBUFFERED"] = "1"  # for Python processes that the script starts, as in the container
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole
@@ -24,10 +28,29 @@ def main(arguments: list[str]) -> None:
     try:
         _run(source, source_name, entry_point)
     except SystemExit as end:
-        _report_exit(report_fd, end)
+        if os.getpid() == pid and end.code is not None and not isinstance(end.code, int):
+            report(report_fd, f"SystemExit: {_text(end)}", "")
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to be told
-        sys.exit(_report_exception(report_fd, error, source))
+        error.__traceback__ = _without_our_frames(error.__traceback__)  # type: ignore[no-untyped-call]
+        if os.getpid() == pid:  # and not a child that the script has forked
+            report(report_fd, _reason(error, source), _formatted(error))
+        _print(error)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def report(report_fd: int, reason: str, trace: str) -> None:
+    """Write a report: NUL, the reason, NUL, the traceback; in UTF-8, what it cannot hold as ``\\ud800``."""
+    if len(trace) > _MAX_TRACEBACK_CHARS:
+        half = _MAX_TRACEBACK_CHARS // 2
+        trace = f"{trace[:half]}\n[... {len(trace) - 2 * half} characters ...]\n{trace[-half:]}"
+    reason = reason[:_MAX_REASON_CHARS].replace("\0", "\\0")
+    data = f"\0{reason}\0{trace}".encode("utf-8", "backslashreplace")
+    try:
+        while data:
+            data = data[os.write(report_fd, data) :]
+    except OSError:  # the script has closed it
+        return
 
 
 def _extend_path(source: str, source_name: str) -> None:
@@ -91,48 +114,66 @@ def _import_parents(path: str, module: str) -> str:
     return package
 
 
-def _report_exit(report_fd: int, end: SystemExit) -> None:
-    if isinstance(end.code, str):
-        _report(report_fd, f"SystemExit: {end.code}", "")
-
-
-def _report_exception(report_fd: int, error: BaseException, source: str) -> int:
-    import traceback
-
-    trace = _without_our_frames(error.__traceback__)  # type: ignore[no-untyped-call]
-    text = "".join(traceback.format_exception(type(error), error, trace))
-    _report(report_fd, _reason(error, source), text[-_MAX_TRACEBACK_CHARS:])
-    sys.stdout.flush()
-    sys.excepthook(type(error), error, trace)  # the user's own hook, if the script has set one
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
-
-
 def _without_our_frames(trace):  # type: ignore[no-untyped-def]
-    """Return the traceback from the user's first frame on; all of it when there is none of theirs."""
+    """Return the traceback from the user's first frame on; None when there is none of theirs."""
     ours = os.path.dirname(os.path.abspath(__file__))
-    first = trace
-    while first is not None and _is_ours(first.tb_frame.f_code.co_filename, ours):
-        first = first.tb_next
-    return first if first is not None else trace
-
-
-def _is_ours(filename: str, ours: str) -> bool:
-    return filename.startswith((ours, "<frozen importlib")) or "importlib" in filename
+    of_import = os.path.join(os.path.dirname(os.__file__), "importlib")
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((ours, of_import, "<frozen importlib")):
+        trace = trace.tb_next
+    return trace
 
 
 def _reason(error: BaseException, source: str) -> str:
-    text = str(error).strip()
+    text = _text(error).strip()
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and os.access(source, os.R_OK):
         return f"{reason} (the job has {os.listdir(source)} and what is installed in {sys.prefix})"
     return reason
 
 
-def _report(report_fd: int, reason: str, trace: str) -> None:
-    import json
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - the user's __str__, which may do anything
+        return ""
 
-    report = {"reason": reason[:2000], "traceback": trace}
-    os.write(report_fd, json.dumps(report).encode())
+
+def _formatted(error: BaseException) -> str:
+    try:
+        import traceback
+
+        return "".join(traceback.format_exception(error))
+    except BaseException:  # noqa: BLE001 - the error may be just what keeps the import from working
+        return _printed_by_python(error)
+
+
+def _printed_by_python(error: BaseException) -> str:
+    """Return what Python itself prints of an exception, for which it needs no module."""
+    import io  # there since the start
+
+    stderr, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        sys.__excepthook__(type(error), error, error.__traceback__)
+        return sys.stderr.getvalue()
+    finally:
+        sys.stderr = stderr
+
+
+def _print(error: BaseException) -> None:
+    """Print the exception, by the user's own hook if there is one, after all that was printed before."""
+    _flush()
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except BaseException as failure:  # noqa: BLE001 - of the user's hook; what it was to print is its context
+        failure.__traceback__ = failure.__traceback__ and failure.__traceback__.tb_next
+        sys.__excepthook__(type(failure), failure, failure.__traceback__)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        return  # the script has closed or replaced it
 
 
 if __name__ == "__main__":

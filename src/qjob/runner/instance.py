@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 from collections.abc import Mapping
@@ -13,10 +12,12 @@ from typing import NoReturn
 
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
+from qjob.runner.bootstrap import report
 from qjob.runner.capture import LogCapture
 from qjob.runner.process_tree import die_with_parent
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
+_MAX_TOLD_BYTES = 1 << 18
 _OOM_SCORE = "300"  # when memory runs out, the kernel takes the script before the runner that tells of it
 
 
@@ -32,6 +33,7 @@ class Instance:
         exit_code: the exit code, or minus the number of the signal that killed it; None while it runs.
         reason: what the bootstrap told, in a sentence.
         traceback: what the bootstrap told, the user's own traceback.
+        told: what has come from the bootstrap, see `qjob.runner.bootstrap.report`.
     """
 
     number: int
@@ -41,18 +43,23 @@ class Instance:
     exit_code: int | None = None
     reason: str = ""
     traceback: str = ""
+    told: bytes = b""
+
+    def hear(self) -> bool:
+        """Take in what the bootstrap tells; return False when it has told all."""
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self.report_fd, 1 << 16):
+                self.told = (self.told + part)[:_MAX_TOLD_BYTES]
+            return False
+        return True
 
     def ended(self, wait_status: int) -> None:
         """Take note of the end, and of what the bootstrap told about it."""
         self.exit_code = os.waitstatus_to_exitcode(wait_status)
-        told = b""
-        with contextlib.suppress(BlockingIOError):
-            while part := os.read(self.report_fd, 1 << 16):
-                told += part
-        os.close(self.report_fd)
-        if told:
-            report = json.loads(told)
-            self.reason, self.traceback = report["reason"], report["traceback"]
+        self.hear()
+        _, _, told = self.told.partition(b"\0")
+        reason, _, traceback = told.decode("utf-8", "replace").partition("\0")
+        self.reason, self.traceback = reason, traceback
 
 
 def start_instance(folder: JobFolder, spec: JobSpec, number: int, environment: Mapping[str, str]) -> Instance:
@@ -75,8 +82,7 @@ def _become_instance(
         _leave_the_runner(folder, output_fd, report_fd)
         os.execve(spec.python, _command(folder, spec, report_fd), dict(environment))
     except OSError as error:
-        reason = f"the interpreter {spec.python} cannot be started: {error}"
-        os.write(report_fd, json.dumps({"reason": reason, "traceback": ""}).encode())
+        report(report_fd, f"the interpreter {spec.python} cannot be started: {error}", "")
     finally:
         os._exit(127)
 

@@ -123,8 +123,8 @@ class Run:
             environment = instance_environment(submitter, self._folder, self._spec, number)
             instance = start_instance(self._folder, self._spec, number, environment)
             self._instances.append(instance)
-            self._on_readable[instance.capture.read_fd] = instance.capture.take
-            self._poll.register(instance.capture.read_fd, select.POLLIN)
+            self._listen(instance.capture.read_fd, instance.capture.take)
+            self._listen(instance.report_fd, instance.hear)
 
     def _python(self) -> dict[str, str]:
         """Return the version of the script's interpreter, which is known when it is the runner's own."""
@@ -141,8 +141,11 @@ class Run:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._terminate())
-        self._on_readable[read_fd] = lambda: bool(os.read(read_fd, 4096))
-        self._poll.register(read_fd, select.POLLIN)
+        self._listen(read_fd, lambda: bool(os.read(read_fd, 4096)))
+
+    def _listen(self, fd: int, on_readable: Callable[[], bool]) -> None:
+        self._on_readable[fd] = on_readable
+        self._poll.register(fd, select.POLLIN)
 
     def _terminate(self) -> None:
         self._terminated = True

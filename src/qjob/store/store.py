@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from qjob.errors import StoreCorrupt, StoreError, StoreMissing, StoreTooNew
+from qjob.errors import InvalidInput, StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 from qjob.model.record import JobRecord, record_from_json, record_to_json
 from qjob.model.status import JobStatus
 
@@ -51,9 +51,11 @@ class Store:
         """Use the index at ``path`` over the folders in ``jobs``; the file is opened when it is needed."""
         self._path = path
         self._jobs = jobs
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
-        self._opened_as: tuple[int, int, int] | None = None
+        self._opened_as: tuple[int, int] | None = None
+        self._inherited: sqlite3.Connection | None = None
 
     def insert(self, record: JobRecord) -> bool:
         """Put a new job on record; False when the id is taken."""
@@ -127,17 +129,16 @@ class Store:
         ``read`` is called with the ids that were on record, while no other process can add one, and
         returns the records that shall be. A damaged index is set aside, under a name beside it.
         """
+        self._start_anew_after_fork()
         with self._lock:
             self._set_aside_if_unusable()
             with self._transaction(fresh=True) as db:
                 known = {row[0] for row in db.execute("SELECT id FROM job")}
-                kept = set()
+                db.execute("DELETE FROM tag")
+                db.execute("DELETE FROM job")
                 for record in read(known):
                     _put(db, record)
-                    kept.add(record.id)
-                for gone in known - kept:
-                    _remove(db, gone)
-                return len(kept)
+                return int(db.execute("SELECT count(*) FROM job").fetchone()[0])
 
     def check(self) -> None:
         """Raise StoreError when the index cannot be used."""
@@ -146,6 +147,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._start_anew_after_fork()
         with self._lock:
             if self._db is not None:
                 self._db.close()
@@ -153,11 +155,22 @@ class Store:
 
     @contextmanager
     def _using(self, fresh: bool = False) -> Iterator[sqlite3.Connection]:
+        self._start_anew_after_fork()
         with self._lock:
             try:
                 yield self._connection(fresh)
             except sqlite3.Error as error:
                 raise self._explained(error) from error
+            except UnicodeEncodeError as error:
+                raise InvalidInput(
+                    f"{error.object!r} holds bytes that are no character: the index can neither hold nor find it."
+                ) from error
+
+    def _start_anew_after_fork(self) -> None:
+        """Leave connection and lock to the parent, a thread of which may be using them right now."""
+        if self._process != os.getpid():
+            self._inherited = self._db  # kept for good: a child must not even close it (sqlite.org/howtocorrupt.html)
+            self._db, self._lock, self._process = None, threading.RLock(), os.getpid()
 
     @contextmanager
     def _transaction(self, fresh: bool = False) -> Iterator[sqlite3.Connection]:
@@ -172,19 +185,19 @@ class Store:
                 raise
 
     def _connection(self, fresh: bool) -> sqlite3.Connection:
-        """Return a connection to the file that has the name now, opened by this very process."""
+        """Return a connection to the file that has the name now."""
         if self._db is None or self._opened_as != self._identity():
-            self._db = None  # not closed: after a fork, that would take away our parent's locks
+            self.close()
             self._db = self._open(fresh)
             self._opened_as = self._identity()
         return self._db
 
-    def _identity(self) -> tuple[int, int, int] | None:
+    def _identity(self) -> tuple[int, int] | None:
         try:
             status = self._path.stat()
         except FileNotFoundError:
             return None
-        return os.getpid(), status.st_dev, status.st_ino
+        return status.st_dev, status.st_ino
 
     def _open(self, fresh: bool) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)

@@ -1,0 +1,100 @@
+"""How fast a job may write, and whether all of it is in the log."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import qjob
+from room import SCRIPTS, fresh_home
+from rounds import interleaved
+from row import Goal, Row, compared, ratio_at_least
+
+_TO_FILE = "python script > file"
+_TO_DISK = "python script > file, and fsync"
+_THROUGH_CAT = "python -u script | cat > file"
+_Writer = Callable[[Path, Path], None]
+
+
+def run(root: Path, *, quick: bool) -> Iterator[Row]:
+    """Compare a job's output with a shell's redirection; each time from the start to the last byte."""
+    size = 64_000_000 if quick else 1_000_000_000
+    with fresh_home(root):
+        for script, what in (("blocks.py", "blocks of 64 KiB"), ("lines.py", "print of 100 bytes")):
+            yield from _rows(f"log, {what}", SCRIPTS / script, size, root / "plain.txt")
+
+
+def _rows(name: str, script: Path, size: int, plain: Path) -> Iterator[Row]:
+    os.environ["BENCH_BYTES"] = str(size)
+    damage: list[str] = []
+
+    def ours() -> float:
+        return _our_speed(script, plain, damage)
+
+    anchors = {_TO_FILE: _to_file, _TO_DISK: _to_disk, _THROUGH_CAT: _through_cat}
+    measures = {anchor: lambda write=write: _speed(write, script, plain) for anchor, write in anchors.items()}
+    found = interleaved(measures | {name: ours}, rounds=3)
+    for anchor in anchors:
+        yield _row(name, found[name], anchor, found[anchor], damage)
+    del os.environ["BENCH_BYTES"]
+    plain.unlink()
+
+
+def _row(name: str, ours: list[float], anchor: str, theirs: list[float], damage: list[str]) -> Row:
+    goal = ratio_at_least(0.5) if anchor == _TO_FILE else None
+    if damage and goal is not None:
+        goal = Goal(text=goal.text, holds=lambda *_: False)
+    note = "; ".join(damage) or "every byte is in the log"
+    return compared(name, "MB/s", ours, theirs, anchor_name=anchor, goal=goal, note=note)
+
+
+def _our_speed(script: Path, plain: Path, damage: list[str]) -> float:
+    """Run the script as a job; note in ``damage`` if its log is not what it wrote to a file."""
+    started = time.monotonic()
+    job = qjob.submit(script)
+    job.wait()
+    took_s = time.monotonic() - started
+    log = Path(job.metadata()["qjob"]["folder"]) / "logs" / "0.log"
+    size = log.stat().st_size
+    if not plain.exists():
+        _to_file(script, plain)
+    if _digest(log) != _digest(plain):
+        damage.append(f"the log is not what was written: {size} bytes of {plain.stat().st_size}")
+    qjob.delete(job)
+    return size / 1e6 / took_s
+
+
+def _speed(write: _Writer, script: Path, plain: Path) -> float:
+    plain.unlink(missing_ok=True)
+    started = time.monotonic()
+    write(script, plain)
+    return plain.stat().st_size / 1e6 / (time.monotonic() - started)
+
+
+def _to_file(script: Path, plain: Path) -> None:
+    with plain.open("wb") as file:
+        subprocess.run([sys.executable, script], check=True, stdout=file)
+
+
+def _to_disk(script: Path, plain: Path) -> None:
+    _to_file(script, plain)
+    with plain.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _through_cat(script: Path, plain: Path) -> None:
+    with (
+        plain.open("wb") as file,
+        subprocess.Popen([sys.executable, "-u", script], stdout=subprocess.PIPE) as writer,
+    ):
+        subprocess.run(["cat"], check=True, stdin=writer.stdout, stdout=file)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()

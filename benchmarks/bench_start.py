@@ -1,0 +1,84 @@
+"""From the wish to run a script to its first line: qjob, plain Python, and the peers that are installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import our_cli
+import peer_ray
+import peer_submitit
+import qjob
+from room import SCRIPTS, fresh_home, told
+from rounds import Measure, interleaved, milliseconds
+from row import Goal, Row, compared, not_measured, ratio_at_most
+
+_SCRIPT = str(SCRIPTS / "first_line.py")
+_CALL = "start: qjob.submit() to first line"
+_CLI = "start: `qjob submit` to first line"
+_PLAIN = "python script.py"
+
+
+def run(root: Path, *, quick: bool) -> Iterator[Row]:
+    """Compare the ways to start a script, with a dispatcher that is at work."""
+    rounds = 5 if quick else 21
+    with fresh_home(root):
+        measures: dict[str, Measure] = {_PLAIN: _by_python, _CALL: _by_call}
+        no_cli = our_cli.why_not("submit")
+        if no_cli is None:
+            measures[_CLI] = _by_cli
+        found = interleaved(measures, rounds)
+        yield _against(found, _CALL, _PLAIN, ratio_at_most(5))
+        yield _against(found, _CLI, _PLAIN) if no_cli is None else not_measured(_CLI, no_cli)
+        yield from _beside_submitit(root, rounds)
+        yield from _beside_ray(root, rounds)
+
+
+def _beside_submitit(root: Path, rounds: int) -> Iterator[Row]:
+    name = f"{_CALL}, beside submitit"
+    reason = peer_submitit.why_not()
+    if reason is not None:
+        yield not_measured(name, reason)
+        return
+    anchor = "submitit, local executor"
+    found = interleaved({name: _by_call, anchor: lambda: peer_submitit.first_line_s(root / "submitit")}, rounds)
+    yield _against(found, name, anchor)
+
+
+def _beside_ray(root: Path, rounds: int) -> Iterator[Row]:
+    name = f"{_CALL}, beside Ray"
+    reason = peer_ray.why_not()
+    if reason is not None:
+        yield not_measured(name, reason)
+        return
+    anchor = "Ray Jobs, local cluster"
+    with peer_ray.cluster(root) as cluster:
+        found = interleaved({name: _by_call, anchor: lambda: cluster.first_line_s(_SCRIPT)}, rounds)
+    yield _against(found, name, anchor)
+
+
+def _against(found: Mapping[str, list[float]], ours: str, anchor: str, goal: Goal | None = None) -> Row:
+    return compared(ours, "ms", milliseconds(found[ours]), milliseconds(found[anchor]), anchor_name=anchor, goal=goal)
+
+
+def _by_python() -> float:
+    started = time.monotonic()
+    subprocess.run([sys.executable, _SCRIPT], check=True)
+    return told() - started
+
+
+def _by_call() -> float:
+    started = time.monotonic()
+    job = qjob.submit(_SCRIPT)
+    job.wait()
+    return told() - started
+
+
+def _by_cli() -> float:
+    started = time.monotonic()
+    subprocess.run([*our_cli.COMMAND, "submit", _SCRIPT], check=True, capture_output=True)
+    qjob.find(limit=1)[0].wait()
+    return told() - started

@@ -1,0 +1,42 @@
+"""Rounds: several things measured in turn, so that whatever else the machine does meets all of them alike."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+Measure = Callable[[], float]
+
+
+def interleaved(measures: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
+    """Take each measurement ``rounds`` times, in turn and every other round backwards.
+
+    One round before that fills the caches and does not count.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in measures}
+    for number in range(-1, rounds):
+        names = list(measures) if number % 2 else list(measures)[::-1]
+        for name in names:
+            value = measures[name]()
+            if number >= 0:
+                samples[name].append(value)
+    return samples
+
+
+def milliseconds(samples: Sequence[float]) -> list[float]:
+    """Return seconds as milliseconds."""
+    return [sample * 1000 for sample in samples]
+
+
+def percentile(percent: float) -> Callable[[Sequence[float]], float]:
+    """Return a function to the sample that so many percent of all do not exceed (the nearest rank)."""
+    return lambda samples: sorted(samples)[max(0, math.ceil(len(samples) * percent / 100) - 1)]
+
+
+def run_time_s(command: Sequence[str]) -> float:
+    """Run a command to its end, its output thrown away; return how long that took."""
+    started = time.monotonic()
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return time.monotonic() - started

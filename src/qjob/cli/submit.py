@@ -1,0 +1,180 @@
+"""``qjob submit`` and ``qjob run``: a script becomes a job."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from qjob.cli.render import left_out_text, submitted_text
+from qjob.cli.session import Session, pass_session
+from qjob.cli.terminal import Notices, out
+from qjob.cli.values import DURATION, JOB, KEY_VALUE, to_mapping
+from qjob.cli.waiting import follow, tell_end, write_all
+from qjob.log_printer import LogPrinter
+from qjob.model.config import InstanceConfig, StoppingCondition
+from qjob.model.record import JobRecord
+from qjob.request import Request, prepare
+from qjob.source.inputs import CHANNEL_PATTERN, DEFAULT_CHANNEL
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "-p",
+        "--hyperparameter",
+        "hyperparameters",
+        type=KEY_VALUE,
+        multiple=True,
+        help="A hyperparameter; the script gets the value as text. Repeatable.",
+    ),
+    click.option("--name", help="The job's name: 1 to 50 letters, digits and hyphens; default: made from SCRIPT."),
+    click.option(
+        "--entry-point",
+        metavar="MODULE[:FUNCTION]",
+        help="What to run of SCRIPT: a module, as a script, or a function in it.",
+    ),
+    click.option(
+        "--device",
+        default=Request.device,
+        show_default=True,
+        help="The device that the job is for: an ARN, which it holds while it runs, or local:PROVIDER/SIMULATOR.",
+    ),
+    click.option("--engine", help="Where it runs; default: the setting `engine`."),
+    click.option(
+        "--instances",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="How many processes run the script.",
+    ),
+    click.option("--max-runtime", type=DURATION, help="The longest run, as in 2h, 90m, 30s or 1d; default: 5 days."),
+    click.option(
+        "--input",
+        "inputs",
+        metavar="[CHANNEL=]PATH",
+        multiple=True,
+        help=f"A file or folder of input data, copied now; the channel is {DEFAULT_CHANNEL!r} if none is named. "
+        "Repeatable.",
+    ),
+    click.option(
+        "--copy-checkpoints-from",
+        type=JOB,
+        metavar="JOB",
+        help="Start with the checkpoints of another job.",
+    ),
+    click.option("--tag", "tags", type=KEY_VALUE, multiple=True, help="A tag, to find the job by. Repeatable."),
+    click.option("--priority", type=int, default=0, show_default=True, help="A job of a higher number starts first."),
+    click.option(
+        "--option",
+        "options",
+        type=KEY_VALUE,
+        multiple=True,
+        help="An option of the engine; a value that is JSON is taken as that. Repeatable.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."),
+)
+
+
+def _job_options(command: F) -> F:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("script", type=click.Path())
+@_job_options
+@pass_session
+def submit(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
+    """Submit a job and print its id.
+
+    SCRIPT is a Python file or a folder of code; it is copied as it is now. The id is all that is printed on
+    stdout, so that it can be kept in a variable. The job waits for its turn and runs on its own.
+
+    \b
+      job=$(qjob submit vqe.py -p theta=0.5 --tag sweep=h2)
+      qjob wait $job && qjob result $job
+      qjob submit ./h2 --entry-point h2.main:run --instances 2 --max-runtime 2h
+    """
+    with Notices(quiet=quiet) as notices:
+        out(_submitted(session, script, asked, notices).id)
+
+
+@click.command()
+@click.argument("script", type=click.Path())
+@_job_options
+@pass_session
+def run(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
+    """Submit a job and follow its log to its end.
+
+    SCRIPT is a Python file or a folder of code; it is copied as it is now. stdout gets what the job prints,
+    byte for byte; what the job waits for and how it ended is told on stderr. The exit code tells how it ended.
+
+    Ctrl-C detaches: the job goes on, `qjob logs -f` comes back to it, `qjob cancel` ends it. Detaching is no
+    failure, and its exit code is 0.
+
+    \b
+      qjob run vqe.py -p theta=0.5 -p layers=3
+      qjob run vqe.py --device arn:aws:braket:us-east-1::device/qpu/ionq/Aria-1
+      qjob run ./h2 --entry-point h2.main:run --input molecules=./data --max-runtime 2h
+    """
+    with Notices(quiet=quiet) as notices:
+        record = _submitted(session, script, asked, notices)
+        reader = session.service.log(record.id)
+        printer = LogPrinter(sys.stdout, instances=record.spec.instance_count)
+        pieces = follow(session.service, record.id, lambda final: reader.pieces(final=final), notices)
+        to_its_end = write_all(pieces, printer.write)
+        printer.close()
+        code = tell_end(session.service, record.id, notices, to_its_end=to_its_end)
+    raise click.exceptions.Exit(code)
+
+
+def _submitted(session: Session, script: str, asked: dict[str, Any], notices: Notices) -> JobRecord:
+    record = session.service.submit(prepare(_request(session, script, asked)))
+    notices.say(submitted_text(record))
+    if left_out := left_out_text(record):
+        notices.say(left_out)
+    return record
+
+
+def _request(session: Session, script: str, asked: dict[str, Any]) -> Request:
+    other = asked["copy_checkpoints_from"]
+    return Request(
+        source=script,
+        entry_point=asked["entry_point"],
+        device=asked["device"],
+        engine=asked["engine"] or session.settings.engine,
+        name=asked["name"],
+        hyperparameters=to_mapping(asked["hyperparameters"], "--hyperparameter"),
+        input_data=to_mapping(map(_channel, asked["inputs"]), "--input"),
+        instance_config=InstanceConfig(instanceCount=asked["instances"]),
+        stopping_condition=_stopping_condition(asked["max_runtime"]),
+        copied_from=session.service.resolve(other) if other is not None else None,
+        tags=to_mapping(asked["tags"], "--tag"),
+        priority=asked["priority"],
+        options=to_mapping(_options(asked["options"]), "--option"),
+        grace_s=session.settings.grace_s,
+    )
+
+
+def _channel(text: str) -> tuple[str, str]:
+    """Return channel and path; what stands before the first ``=`` and can be no channel is part of a path."""
+    channel, equals, path = text.partition("=")
+    return (channel, path) if equals and CHANNEL_PATTERN.fullmatch(channel) else (DEFAULT_CHANNEL, text)
+
+
+def _stopping_condition(max_runtime_s: float | None) -> StoppingCondition | None:
+    return None if max_runtime_s is None else StoppingCondition(maxRuntimeInSeconds=math.ceil(max_runtime_s))
+
+
+def _options(given: Iterable[tuple[str, str]]) -> Iterable[tuple[str, Any]]:
+    for key, text in given:
+        try:
+            yield key, json.loads(text)
+        except ValueError:
+            yield key, text
