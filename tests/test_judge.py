@@ -163,7 +163,9 @@ def test_what_the_runner_reported_comes_before_the_end() -> None:
             NOW,
         ),
         (
-            Findings(outcome=outcome(CANCELLED, reason="SIGTERM"), cancel_mark=CancelMark(time=at(5), reason="too dear")),
+            Findings(
+                outcome=outcome(CANCELLED, reason="SIGTERM"), cancel_mark=CancelMark(time=at(5), reason="too dear")
+            ),
             "The job was cancelled: too dear.",
             at(10),
         ),

@@ -116,15 +116,15 @@ def test_cancel_ends_a_running_job(submit: Submit, service: Service, home: Path)
 def test_cancel_ends_children_that_left_their_session(submit: Submit, service: Service) -> None:
     job = submit(
         "import os, signal, subprocess, sys, time\n"
-        "deaf = 'import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'\n"
+        "deaf = 'import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(601.25)'\n"
         "subprocess.Popen([sys.executable, '-c', deaf], start_new_session=True, env={})\n"
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
-        "    if os.fork() == 0: time.sleep(600)\n"
+        "    if os.fork() == 0: time.sleep(601.25)\n"
         "    os._exit(0)\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('started', os.getpid(), flush=True)\n"
-        "time.sleep(600)\n"
+        "time.sleep(601.25)\n"
     )
     until_started(job, service)
     script = int(log_of(job, service).split()[1])
@@ -132,7 +132,7 @@ def test_cancel_ends_children_that_left_their_session(submit: Submit, service: S
     assert job.cancel() in ("CANCELLING", "CANCELLED")
     assert job.wait() == "CANCELLED"
     assert not os.path.exists(f"/proc/{script}")
-    assert not [pid for pid in processes_naming("time.sleep(600)") if pid != os.getpid()]
+    assert not [pid for pid in processes_naming("time.sleep(601.25)") if pid != os.getpid()]
 
 
 def test_a_queued_job_is_cancelled_and_never_starts(submit: Submit, service: Service) -> None:

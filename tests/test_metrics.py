@@ -173,6 +173,18 @@ Metrics - timestamp=1; x=4; iteration_number=5;
     assert columns == {"timestamp": [moment], "x": [value], "iteration_number": [5.0]}
 
 
+@pytest.mark.parametrize(("statistic", "values"), [(MIN, [1.0, 2.0, 3.0]), (MAX, [4.0, 5.0, 6.0])])
+def test_the_logs_of_several_instances_meet_in_the_same_rows(statistic: MetricStatistic, values: list[float]) -> None:
+    logs = [
+        b"".join(
+            b"Metrics - timestamp=1; x=%d; iteration_number=%d;\n" % pair for pair in zip(xs, range(3), strict=True)
+        )
+        for xs in ([1, 5, 3], [4, 2, 6])
+    ]
+    columns = parsed(*logs, metric_type=ITERATION, statistic=statistic)
+    assert columns == {"timestamp": [1.0] * 3, "x": values, "iteration_number": [0.0, 1.0, 2.0]}
+
+
 @pytest.mark.parametrize("statistic", MetricStatistic)
 @pytest.mark.parametrize("values", list(itertools.permutations(["nan", "2", "nan"])))
 def test_a_number_is_kept_rather_than_nan(statistic: MetricStatistic, values: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ Order, the first that says something wins: flags, the environment (``QJOB_SLOTS`
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, TextIO
 
 from qjob.errors import HomeError, SettingsError
 
+_OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")  # how /proc/mounts writes blanks and backslashes, see fstab(5)
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs"})
 
 
@@ -127,13 +129,14 @@ def submitter_environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-def wants_colour(stream: TextIO) -> bool:
+def wants_colour(stream: TextIO, environment: Mapping[str, str] | None = None) -> bool:
     """Return whether to write colours to a stream: a terminal or Jupyter, unless NO_COLOR says otherwise."""
-    if os.environ.get("NO_COLOR"):
+    variables = os.environ if environment is None else environment
+    if variables.get("NO_COLOR"):
         return False
-    if os.environ.get("CLICOLOR_FORCE", "0") != "0":
+    if variables.get("CLICOLOR_FORCE", "") not in ("", "0"):
         return True
-    return "JPY_PARENT_PID" in os.environ or stream.isatty()
+    return "JPY_PARENT_PID" in variables or stream.isatty()
 
 
 def file_system(path: Path, mounts: str) -> str | None:
@@ -141,11 +144,15 @@ def file_system(path: Path, mounts: str) -> str | None:
     best, kind = "", None
     real = str(path.resolve())
     for line in mounts.splitlines():
-        point = line.split()[1].encode().decode("unicode_escape")
+        point = _OCTAL_ESCAPE.sub(_unescaped, line.split()[1])
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, line.split()[2]
     return kind
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 8))
 
 
 def _defaults(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -162,38 +169,57 @@ def _project_file(directory: Path) -> list[tuple[str, dict[str, Any]]]:
     for folder in (directory, *directory.parents):
         own, shared = folder / "qjob.toml", folder / "pyproject.toml"
         if own.is_file():
-            return [(str(own), _read_toml(own))]
+            return [_layer(own, _read_toml(own))]
         if shared.is_file() and (table := _qjob_table(shared)) is not None:
-            return [(str(shared), table)]
+            return [_layer(shared, table)]
     return []
 
 
 def _qjob_table(pyproject: Path) -> dict[str, Any] | None:
     """Return ``[tool.qjob]``; most projects have none, and to see that takes no parser."""
-    if b"qjob" not in pyproject.read_bytes():
+    if b"qjob" not in _read_bytes(pyproject):
         return None
-    table: dict[str, Any] | None = _read_toml(pyproject).get("tool", {}).get("qjob")
-    return table
+    tool = _read_toml(pyproject).get("tool")
+    table = tool.get("qjob") if isinstance(tool, dict) else None
+    if table is None or isinstance(table, dict):
+        return table
+    raise SettingsError(f"{pyproject}: tool.qjob = {table!r}: a table is expected, as in [tool.qjob].")
 
 
 def _user_file(variables: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
     config = variables.get("XDG_CONFIG_HOME") or str(_user_home(variables) / ".config")
     path = Path(config) / "qjob" / "config.toml"
-    return [(str(path), _read_toml(path))] if path.is_file() else []
+    return [_layer(path, _read_toml(path))] if path.is_file() else []
+
+
+def _layer(path: Path, table: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what a file says; a relative path in it is meant from where the file lies."""
+    paths = [name for name in table if _READERS.get(name) is _path]
+    return str(path), {**table, **{name: _from_directory(path.parent, table[name]) for name in paths}}
+
+
+def _from_directory(directory: Path, value: Any) -> Any:
+    if not isinstance(value, str) or not value or value.startswith("~"):
+        return value
+    return str(directory / value)
 
 
 def _user_home(variables: Mapping[str, str]) -> Path:
-    home = variables.get("HOME")
-    return Path(home) if home else Path.home()
+    return Path(variables.get("HOME") or os.path.expanduser("~"))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     import tomllib  # only where there is a file: it costs more than all else here
 
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(_read_bytes(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -227,7 +253,10 @@ def _read(name: str, value: Any, origin: str, problems: list[str]) -> Any:
 def _path(value: Any) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("a path is expected")
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError("nobody knows where that home directory is; write the path out") from error
 
 
 def _word(value: Any) -> str:

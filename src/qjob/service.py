@@ -6,18 +6,16 @@ import contextlib
 import secrets
 import shutil
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from qjob.download import copy_results
-from qjob.engine import Engine, Observation, Presence
+from qjob.engine import Engine
 from qjob.errors import (
     AmbiguousJob,
-    EngineError,
     EngineUnavailable,
     FolderError,
     InvalidInput,
@@ -27,10 +25,8 @@ from qjob.errors import (
     JobStateError,
     QjobError,
     ResultTimeout,
-    StoreError,
 )
-from qjob.folder import CancelMark, JobFolder, remove_temporaries
-from qjob.judge import Findings, judge
+from qjob.folder import CancelMark, JobFolder
 from qjob.logs import LogPiece, LogReader
 from qjob.model import naming
 from qjob.model.config import MetricStatistic, MetricType
@@ -38,16 +34,16 @@ from qjob.model.event import JobEvent
 from qjob.model.metrics import MetricsParser
 from qjob.model.naming import ARN_PREFIX, ID_PATTERN
 from qjob.model.outcome import Outcome
-from qjob.model.record import JobRecord, QueueInfo, apply, get_job, with_ref
+from qjob.model.record import JobRecord, QueueInfo, apply, get_job
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
+from qjob.register import Register
 from qjob.runtime import read_persisted
 from qjob.staging import Checkpoints, Staging, Submission
 from qjob.store.store import Query, Store
 from qjob.watch import FolderWatch
 
 _LONGEST_LOOK_S = 1.0  # an engine's word that a job is gone comes by looking, not by waking
-_UNCERTAIN_GONE_S = 15.0
 _TRACEBACK_LINES = 12
 
 
@@ -75,7 +71,7 @@ class Service:
         self._jobs = jobs
         self._staging = Staging(jobs)
         self._now = now
-        self._gone_since: dict[str, float] = {}
+        self._register = Register(store=store, engine_of=engine_of, jobs=jobs, staging=self._staging, now=now)
 
     # Submitting
 
@@ -106,7 +102,7 @@ class Service:
             raise
         self._staging.promote(record.id)
         try:
-            return self._hand_over(record)
+            return self._register.hand_over(record)
         except EngineUnavailable as error:
             raise EngineUnavailable(
                 f"{error} Job {record.id} is on record and will be handed over by the next look at it."
@@ -133,16 +129,6 @@ class Service:
         self._staging.rename(record.id, another)
         return another
 
-    def _hand_over(self, record: JobRecord) -> JobRecord:
-        """Give the job to its engine; once, whoever tries, and as often as it takes."""
-        folder = self.folder(record.id)
-        with folder.submitting() as mine:
-            current = self._store.get([record.id]).get(record.id, record)
-            if not mine or current.ref is not None or current.status.ended:
-                return current
-            ref = self._engine_of(record.spec.engine).submit(folder, record.spec)
-            return self._update(current, lambda record: with_ref(record, ref))
-
     def _forget(self, job_id: str) -> None:
         self._store.delete(job_id)
         shutil.rmtree(self.folder(job_id).path, ignore_errors=True)
@@ -151,7 +137,7 @@ class Service:
 
     def folder(self, job_id: str) -> JobFolder:
         """Return the folder of a job, whether it is there or not."""
-        return JobFolder(self._jobs / job_id)
+        return self._register.folder(job_id)
 
     def resolve(self, selector: str) -> str:
         """Return the id of the job that an id, a unique id prefix, a name (the newest of it) or an ARN means.
@@ -184,132 +170,17 @@ class Service:
         return self._store.find(query)
 
     def look(self, ids: Sequence[str]) -> dict[str, JobRecord]:
-        """Look at jobs: at their folders, and for those that have left no outcome ask their engine.
-
-        What follows is put on record. Ids that are not on record are left out.
-        """
-        records = self._store.get(ids)
-        active = [record for record in records.values() if not record.status.ended]
-        observations = self._observe([record for record in active if not self._has_outcome(record)])
-        for record in active:
-            records[record.id] = self._settle(record, observations.get(record.id))
-        return records
+        """Return what is known of jobs now; ids that are not on record are left out."""
+        return self._register.look(ids)
 
     def metadata(self, selector: str) -> dict[str, Any]:
         """Return what GetJob would say of a job now, ``queueInfo`` included."""
         record = self.record(selector)
-        return get_job(record, str(self.folder(record.id).path), self._queue_info(record))
+        return get_job(record, str(self.folder(record.id).path), self._register.queue_info(record))
 
     def queue_info(self, job_id: str) -> QueueInfo:
         """Return where a waiting job stands and what it waits for."""
-        return self._queue_info(self.record(job_id))
-
-    def _queue_info(self, record: JobRecord) -> QueueInfo:
-        if record.status is not JobStatus.QUEUED or record.ref is None:
-            return QueueInfo()
-        seen = self._observe([record]).get(record.id)
-        if seen is None or seen.presence is not Presence.WAITING:
-            return QueueInfo()
-        return QueueInfo(position=seen.position, message=seen.message)
-
-    def _has_outcome(self, record: JobRecord) -> bool:
-        return self.folder(record.id).outcome.exists()
-
-    def _observe(self, records: Iterable[JobRecord]) -> dict[str, Observation]:
-        """Ask each engine once for all its jobs; an engine that is away has no news of any."""
-        refs: dict[str, dict[str, str]] = {}
-        for record in records:
-            if record.ref is not None:
-                refs.setdefault(record.spec.engine, {})[record.ref] = record.id
-        found: dict[str, Observation] = {}
-        for engine, ids in refs.items():
-            try:
-                seen = self._engine_of(engine).observe(list(ids))
-            except EngineUnavailable as error:
-                warnings.warn(f"engine {engine!r} has no news: {error}", RuntimeWarning, stacklevel=4)
-                continue
-            found.update((ids[ref], observation) for ref, observation in seen.items())
-        return found
-
-    def _settle(self, record: JobRecord, observation: Observation | None) -> JobRecord:
-        """Put on record what the folder and the engine say; hand over a job that no engine has yet."""
-        if record.ref is None and not self._staging.promote(record.id):
-            return self._put(record, [_submission_lost(self._now())])
-        if record.ref is None and not self._has_outcome(record):
-            return self._hand_over_late(record)
-        if self._just_waits(record, observation):
-            return record
-        findings = self._findings(record, observation)
-        self._cancel_again(record, findings)
-        return self._put(record, judge(record, findings, self._now()))
-
-    def _just_waits(self, record: JobRecord, observation: Observation | None) -> bool:
-        """Return whether nothing can have happened to a job: thousands may wait, and are looked at often."""
-        waits = observation is not None and observation.presence is Presence.WAITING
-        return waits and record.status is JobStatus.QUEUED and not self.folder(record.id).cancel_mark.exists()
-
-    def _hand_over_late(self, record: JobRecord) -> JobRecord:
-        try:
-            return self._hand_over(record)
-        except EngineUnavailable:
-            return record
-        except EngineError as error:
-            now = self._now()
-            return self._put(record, [JobEvent(type=EventType.FAILED, time=now, message=str(error))])
-
-    def _findings(self, record: JobRecord, observation: Observation | None) -> Findings:
-        folder = self.folder(record.id)
-        return Findings(
-            events=folder.read_events(),
-            outcome=folder.read_outcome(),
-            cancel_mark=folder.read_cancel_mark(),
-            observation=self._made_certain(record.id, observation),
-        )
-
-    def _made_certain(self, job_id: str, observation: Observation | None) -> Observation | None:
-        """Take an uncertain GONE for certain when it was seen long enough: a shared disk may lag."""
-        if observation is None or observation.presence is not Presence.GONE:
-            self._gone_since.pop(job_id, None)
-            return observation
-        since = self._gone_since.setdefault(job_id, time.monotonic())
-        seen_long_enough = time.monotonic() - since >= _UNCERTAIN_GONE_S
-        return replace(observation, certain=observation.certain or seen_long_enough)
-
-    def _cancel_again(self, record: JobRecord, findings: Findings) -> None:
-        """Tell the engine once more of a cancellation, should the first word have been lost."""
-        observation = findings.observation
-        if findings.cancel_mark is None or findings.outcome is not None or record.ref is None:
-            return
-        if observation is not None and observation.presence in (Presence.WAITING, Presence.RUNNING):
-            with contextlib.suppress(EngineUnavailable):  # the next look tries again
-                self._engine_of(record.spec.engine).cancel(record.ref)
-
-    def _put(self, record: JobRecord, events: Sequence[JobEvent]) -> JobRecord:
-        """Apply events to a record that may have moved on meanwhile, and put the result on record."""
-
-        def move(current: JobRecord) -> JobRecord:
-            for event in events:
-                current = apply(current, event)
-            return current
-
-        return self._update(record, move)
-
-    def _update(self, record: JobRecord, move: Callable[[JobRecord], JobRecord]) -> JobRecord:
-        folder = self.folder(record.id)
-        while True:
-            moved = move(record)
-            if moved is record:
-                return record
-            try:
-                done = self._store.change(moved, record.version, lambda new: _write(folder, new))
-            except (StoreError, OSError) as error:
-                return _unwritten(moved, error)
-            if done:
-                return moved
-            current = self._store.get([record.id]).get(record.id)
-            if current is None:
-                return moved  # deleted by another process
-            record = current
+        return self._register.queue_info(self.record(job_id))
 
     # Waiting
 
@@ -426,7 +297,7 @@ class Service:
             while True:
                 record = self._looked(job_id)
                 if record.status is JobStatus.QUEUED:
-                    waiting(self._queue_info(record))
+                    waiting(self._register.queue_info(record))
                 yield from read(record.status.ended)
                 if record.status.ended:
                     return
@@ -463,11 +334,9 @@ class Service:
         folder = self.folder(job_id)
         if not folder.cancel_mark.exists():
             folder.write_cancel_mark(CancelMark(time=self._now(), reason=reason))
-        record = self._put(record, judge(record, self._findings(record, None), self._now()))
+        record = self._register.request_cancel(record)
         if record.status is JobStatus.COMPLETED or record.status is JobStatus.FAILED:
             raise JobStateError(f"job {record.spec.name} ({job_id}) is {record.status}: it ended just now.")
-        if record.ref is not None and not record.status.ended:
-            self._engine_of(record.spec.engine).cancel(record.ref)
         return self._looked(job_id)
 
     def delete(self, job_id: str) -> None:
@@ -528,24 +397,3 @@ class Reindexed:
 
 def _new_id(now: datetime) -> str:
     return naming.job_id(int(now.timestamp() * 1_000_000), secrets.randbits(20))
-
-
-def _write(folder: JobFolder, record: JobRecord) -> None:
-    """Write the folder's copy of the record, as far as the folder is still there."""
-    if not folder.path.is_dir():
-        return
-    folder.write_record(record)
-    if record.status.ended:
-        folder.remove_environment()
-        remove_temporaries(folder.path)
-
-
-def _unwritten(record: JobRecord, error: Exception) -> JobRecord:
-    """Return what is true although it could not be put on record: a full disk must not hide it."""
-    warnings.warn(f"job {record.id} is {record.status}, which cannot be put on record: {error}", stacklevel=2)
-    return record
-
-
-def _submission_lost(now: datetime) -> JobEvent:
-    message = "The submit was cut short and the job's folder is gone; submit it again."
-    return JobEvent(type=EventType.FAILED, time=now, message=message)

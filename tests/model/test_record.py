@@ -153,7 +153,10 @@ def _parts(shape: Any, value: Any, where: str) -> list[list[str]]:
     missing = [f"{where}.{name} is missing" for name in shape.required_members if name not in value]
     unknown = [f"{where}.{name} is unknown" for name in value if name not in shape.members]
     known = {name: item for name, item in value.items() if name in shape.members}
-    return [missing + unknown, *(mismatches(shape.members[name], item, f"{where}.{name}") for name, item in known.items())]
+    return [
+        missing + unknown,
+        *(mismatches(shape.members[name], item, f"{where}.{name}") for name, item in known.items()),
+    ]
 
 
 _INPUTS = (

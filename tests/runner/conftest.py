@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from qjob.folder import JobFolder
 from qjob.model.outcome import Outcome
+from qjob.runner.process_tree import kill_marked
 from qjob.testing import make_folder, make_spec
 
 DEADLINE_S = 60.0
@@ -51,6 +52,7 @@ class Files:
 
 Prepare = Callable[..., JobFolder]
 Run = Callable[..., Ran]
+Start = Callable[[JobFolder], subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -70,24 +72,52 @@ def folder_of(tmp_path: Path) -> Prepare:
 
 
 @pytest.fixture
-def run(folder_of: Prepare) -> Run:
+def start() -> Iterator[Start]:
+    """Start the runner of a folder, and kill it and its job with the test, should they still be there."""
+    started: list[tuple[JobFolder, subprocess.Popen[str]]] = []
+
+    def start_it(folder: JobFolder) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "qjob.runner", str(folder.path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append((folder, process))
+        return process
+
+    yield start_it
+    for folder, process in started:
+        with process:
+            process.kill()
+        kill_marked(folder.id)
+
+
+@pytest.fixture
+def run(folder_of: Prepare, start: Start) -> Run:
     """Run a job to its end; the arguments are those of `folder_of`."""
 
     def run_it(source: str | Mapping[str, str], **asked: Any) -> Ran:
-        folder = folder_of(source, **asked)
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "qjob.runner", str(folder.path)],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-        )
-        outcome = folder.read_outcome()
-        assert outcome is not None
-        log = folder.log(0).read_bytes().decode("utf-8", "backslashreplace")
-        return Ran(folder=folder, outcome=outcome, log=log, stderr=done.stderr)
+        return ran(folder := folder_of(source, **asked), start(folder))
 
     return run_it
+
+
+def ran(folder: JobFolder, runner: subprocess.Popen[str]) -> Ran:
+    """Wait for the end of a job's runner and return what it left."""
+    _, stderr = runner.communicate(timeout=DEADLINE_S)
+    assert runner.returncode == 0, stderr
+    outcome = folder.read_outcome()
+    assert outcome is not None
+    log = folder.log(0).read_bytes().decode("utf-8", "backslashreplace") if folder.log(0).exists() else ""
+    return Ran(folder=folder, outcome=outcome, log=log, stderr=stderr)
+
+
+@pytest.fixture
+def finish() -> Callable[[JobFolder, subprocess.Popen[str]], Ran]:
+    """Wait for the end of a job that `start` has started."""
+    return ran
 
 
 def _script(path: str) -> dict[str, Any]:

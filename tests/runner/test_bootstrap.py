@@ -265,7 +265,7 @@ def test_a_script_may_close_its_output(run: Run, text: str, log: str, code: int)
 @pytest.mark.parametrize("closing", ["sys.stdout.close()", "sys.stdout = None", "sys.stdout = object()", "os.close(1)"])
 def test_a_failure_is_told_without_stdout(run: Run, closing: str) -> None:
     ran = run(f"import os, sys\n{closing}\n1/0\n")
-    assert ran.outcome.reason == "AlgorithmError: ZeroDivisionError: division by zero, exit code: 1"
+    assert (ran.outcome.reason or "").startswith("AlgorithmError: ZeroDivisionError: division by zero, exit code: 1")
     assert ran.log.startswith("Traceback")
     assert OURS not in ran.log
 

@@ -115,7 +115,12 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     subcommand_metavar="COMMAND [ARGS]…",
 )
-@click.option("--home", metavar="DIR", help="The state directory; default: $QJOB_HOME, or what `qjob config` says.")
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="The state directory; default: $QJOB_HOME, or what `qjob config` says.",
+)
 @click.option("--traceback", is_flag=True, help="Show Python's traceback of an error, not just the sentence.")
 @click.version_option(qjob.__version__, "-V", "--version", message="qjob %(version)s")
 @click.pass_context

@@ -63,12 +63,11 @@ class _Range:
         return min(steps - 1, max(0, round(part * (steps - 1))))
 
     def labels(self) -> tuple[str, str]:
-        """Return the two ends as texts, with as many digits as it takes to tell them apart."""
-        for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
-            texts = _number_text(self.low, digits), _number_text(self.high, digits)
-            if texts[0] != texts[1]:
-                break
-        return texts
+        """Return the two ends as texts, to about a hundredth of what lies between them."""
+        largest, span = max(abs(self.low), abs(self.high)), self.high - self.low
+        spread = largest / span if span else 1.0
+        digits = min(_MOST_DIGITS, _FEWEST_DIGITS + int(max(0.0, math.log10(spread or 1.0))))
+        return _number_text(self.low, digits), _number_text(self.high, digits)
 
     def _half_span(self) -> float:
         return self.high / 2 - self.low / 2

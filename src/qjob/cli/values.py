@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 _UNIT_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_PART = r"\d+(?:\.\d+)?"
+_PART = r"[0-9]+(?:\.[0-9]+)?"
 _DURATION = re.compile(rf"(?:({_PART})d)?(?:({_PART})h)?(?:({_PART})m)?(?:({_PART})s?)?")
 _MAX_S = 1e9
 _COMPLETIONS = 50

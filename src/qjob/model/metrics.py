@@ -330,7 +330,7 @@ def _column_names(names: Sequence[bytes]) -> list[str]:
 
 def _column_name(name: bytes) -> str:
     word = _LAST_WORD.search(name.decode("utf-8", "replace"))
-    if word is None or word[0] in (_TIMESTAMP, _ITERATION, _NODE) or b"\n" in name:
+    if word is None or word[0] in (_TIMESTAMP, _ITERATION, _NODE):
         raise ValueError(name)
     return word[0]
 

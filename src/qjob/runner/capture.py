@@ -12,12 +12,33 @@ import fcntl
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PIPE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
 _CHUNKS_PER_TURN = 16  # so that one noisy instance does not keep the others waiting
 _INDEX_INTERVAL_S = 0.001
+
+Move = Callable[[int, int], int]
+"""Moves a chunk from one descriptor to another, at once; returns how many bytes, 0 at the end."""
+
+
+def splice_chunk(source: int, target: int) -> int:
+    """Move a chunk without its bytes passing through this process."""
+    return os.splice(source, target, _CHUNK_BYTES, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+
+
+def copy_chunk(source: int, target: int) -> int:
+    """Move a chunk where there is no splice, or the file system does not take it."""
+    data = os.read(source, _CHUNK_BYTES)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+    return len(data)
+
+
+_MOVE: Move = splice_chunk if hasattr(os, "splice") else copy_chunk
 
 
 class LogCapture:
@@ -29,7 +50,7 @@ class LogCapture:
         error: why bytes were lost, once the disk refused some; None as long as all are kept.
     """
 
-    def __init__(self, log: Path, index: Path) -> None:
+    def __init__(self, log: Path, index: Path, move: Move = _MOVE) -> None:
         self.read_fd, self.write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
         if sys.platform == "linux":
@@ -39,7 +60,7 @@ class LogCapture:
         self._index_fd = os.open(index, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._offset = os.lseek(self._log_fd, 0, os.SEEK_END)
         self._indexed_at = 0.0
-        self._move = _splice if hasattr(os, "splice") else _copy
+        self._move = move
 
     def take(self) -> bool:
         """Move what is in the pipe into the log; return False when the other end is closed for good."""
@@ -75,38 +96,32 @@ class LogCapture:
             return len(os.read(self.read_fd, _CHUNK_BYTES))  # lost, but the job must not hang on its pipe
         try:
             moved = self._move(self.read_fd, self._log_fd)
-            self._index(moved)
         except BlockingIOError:
             raise
         except OSError as error:
             return self._after(error)
+        self._index(moved)
         self._offset += moved
         return moved
 
     def _after(self, error: OSError) -> int:
-        if error.errno == errno.EINVAL and self._move is not _copy:
-            self._move = _copy  # a file system that cannot splice
+        if self._move is not copy_chunk:
+            self._move = copy_chunk  # what the file system refuses to that as well, it has no room for
         else:
             self.error = error
         return self._take_chunk()
 
     def _index(self, moved: int) -> None:
         now = time.time()
-        if moved and now - self._indexed_at >= _INDEX_INTERVAL_S:
-            os.write(self._index_fd, b"%015d %016d\n" % (self._offset, round(now * 1e6)))
-            self._indexed_at = now
-
-
-def _splice(source: int, target: int) -> int:
-    return os.splice(source, target, _CHUNK_BYTES, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
-
-
-def _copy(source: int, target: int) -> int:
-    data = os.read(source, _CHUNK_BYTES)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
-    return len(data)
+        if not moved or now - self._indexed_at < _INDEX_INTERVAL_S:
+            return
+        line = b"%015d %016d\n" % (self._offset, round(now * 1e6))
+        try:
+            if os.write(self._index_fd, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self.error = error
+        self._indexed_at = now
 
 
 def _enlarge(fd: int) -> None:
