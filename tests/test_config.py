@@ -180,6 +180,7 @@ def test_a_user_without_a_home_directory_needs_qjob_home() -> None:
         code = 1
         try:
             os.setuid(54321)
+            del os.environ["HOME"]
             [problem] = problems_of(lambda: load_settings(environment={}, directory=Path("/")))
             assert problem.startswith("default: home = '~/.local/share/qjob': nobody knows where")
             code = int(load_settings(environment={"QJOB_HOME": "/h"}, directory=Path("/")).home != Path("/h"))
@@ -191,28 +192,20 @@ def test_a_user_without_a_home_directory_needs_qjob_home() -> None:
 # What is refused
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "rule"),
-    [
-        *(
-            ("slots", value, "a whole number from 1 is expected")
-            for value in (0, -1, 1.5, 2.0, True, "x", "0", "1.5", "", [])
-        ),
-        *(
-            (name, value, "a number of seconds from 0 is expected")
-            for name in ("grace_s", "idle_s")
-            for value in (-1, "x", True, "nan", "inf", "-1", [])
-        ),
-        *((name, value, "a path is expected") for name in ("home", "index") for value in (5, "", [])),
-        *(("engine", value, "a word is expected") for value in (5, "", [])),
-        *(("devices", value, "tables are expected") for value in (5, "x", [], {"x": 5})),
-        *(
-            ("devices", {ARN: {"capacity": value}}, "a whole number from 1 is expected")
-            for value in (0, "x", 1.5, None, True)
-        ),
-        ("devices", {ARN: {"capasity": 1, "b": 2}}, f"device '{ARN}' has no b, capasity; there is capacity"),
-    ],
-)
+BAD: list[tuple[str, list[Any], str]] = [
+    ("slots", [0, -1, 1.5, 2.0, True, "x", "0", "1.5", "", []], "a whole number from 1 is expected"),
+    ("grace_s", [-1, "x", True, "nan", "inf", "-1", []], "a number of seconds from 0 is expected"),
+    ("idle_s", [-1, "x", True, "nan", "inf", "-1", []], "a number of seconds from 0 is expected"),
+    ("home", [5, "", []], "a path is expected"),
+    ("index", [5, "", []], "a path is expected"),
+    ("engine", [5, "", []], "a word is expected"),
+    ("devices", [5, "x", [], {"x": 5}], "tables are expected"),
+    ("devices", [{ARN: {"capacity": count}} for count in (0, "x", 1.5, None, True)], "a whole number from 1"),
+    ("devices", [{ARN: {"capasity": 1, "b": 2}}], f"device '{ARN}' has no b, capasity; there is capacity"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "rule"), [(name, value, rule) for name, bad, rule in BAD for value in bad])
 def test_a_value_that_cannot_be_is_named_with_its_rule(places: Places, name: str, value: Any, rule: str) -> None:
     [problem] = problems_of(lambda: places.load({name: value}))
     assert problem.startswith(f"flag: {name} = {value!r}: ")

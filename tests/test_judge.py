@@ -51,10 +51,15 @@ COMPLETED, FAILED, CANCELLED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.
 EARLY, LATE = CancelMark(time=at(5)), CancelMark(time=at(15))  # before and after an outcome of second 10
 GONE = seen(Presence.GONE)
 DOUBTED = seen(Presence.GONE, certain=False)
-HERE = [None, *(seen(each) for each in (Presence.WAITING, Presence.RUNNING, Presence.UNKNOWN)), DOUBTED]
+HERE: list[Observation | None] = [
+    None,
+    *(seen(each) for each in (Presence.WAITING, Presence.RUNNING, Presence.UNKNOWN)),
+    DOUBTED,
+]
 """Observations from which nothing follows."""
 
-TABLE = [
+Row = tuple[JobStatus, CancelMark | None, Outcome | None, list[Observation | None], JobStatus]
+TABLE: list[Row] = [
     # record, mark, outcome, what engines may have said, record after
     (QUEUED, None, None, HERE, QUEUED),
     (QUEUED, None, None, [GONE], FAILED),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -82,7 +83,11 @@ def test_a_job_without_metrics(invoke: Invoke, home: Path) -> None:
 
 
 def test_curves_are_over_iterations_where_all_rows_have_them() -> None:
-    columns = {"timestamp": [5.0, 6.0, 7.0], "e": [1.0, None, 3.0], "iteration_number": [0.0, None, 1.0]}
+    columns: dict[str, list[Any]] = {
+        "timestamp": [5.0, 6.0, 7.0],
+        "e": [1.0, None, 3.0],
+        "iteration_number": [0.0, None, 1.0],
+    }
     assert list(curves(columns)) == [Curve(title="e", x_label="iteration_number", points=[(0.0, 1.0), (1.0, 3.0)])]
     assert list(curves(columns | {"iteration_number": [None, 1.0, 2.0]})) == [
         Curve(title="e", x_label="seconds", points=[(0.0, 1.0), (2.0, 3.0)])
@@ -90,7 +95,7 @@ def test_curves_are_over_iterations_where_all_rows_have_them() -> None:
 
 
 def test_each_node_has_its_curve() -> None:
-    columns = {"timestamp": [5.0, 6.0], "e": [1.0, 2.0], "node_id": ["a", "b"]}
+    columns: dict[str, list[Any]] = {"timestamp": [5.0, 6.0], "e": [1.0, 2.0], "node_id": ["a", "b"]}
     assert [(curve.title, curve.points) for curve in curves(columns)] == [
         ("e [a]", [(0.0, 1.0)]),
         ("e [b]", [(0.0, 2.0)]),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -162,7 +163,7 @@ def test_json_holds_only_what_json_can() -> None:
     assert json.loads(render.json_text(data), parse_constant=pytest.fail) == expected
 
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "timestamp": [1774965600.25, 1774965601.0],
     "energy": [-1.125, math.nan],
     "iteration_number": [0.0, 1.0],

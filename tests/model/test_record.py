@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from itertools import pairwise
@@ -52,10 +53,12 @@ def after(record: JobRecord, *events: JobEvent) -> JobRecord:
     return reduce(apply, events, record)
 
 
-_OPEN = [kind for kind in EventType if kind not in (EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED)]
+_OPEN: list[EventType] = [
+    kind for kind in EventType if kind not in (EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED)
+]
 
 
-def any_events(kinds: list[EventType]) -> st.SearchStrategy[list[JobEvent]]:
+def any_events(kinds: Sequence[EventType]) -> st.SearchStrategy[list[JobEvent]]:
     messages = st.sampled_from(["", "why"])
     return st.lists(st.builds(event, st.sampled_from(kinds), st.integers(0, 12), messages), max_size=40)
 
@@ -116,28 +119,28 @@ def get_job_shape() -> Any:
     return session.get_service_model("braket").operation_model("GetJob").output_shape
 
 
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "long": (int,),
-    "timestamp": (datetime,),
-    "structure": (dict,),
-    "map": (dict,),
-    "list": (list,),
+_PYTHON_TYPES: dict[str, type] = {
+    "string": str,
+    "integer": int,
+    "long": int,
+    "timestamp": datetime,
+    "structure": dict,
+    "map": dict,
+    "list": list,
 }
 
 
 def mismatches(shape: Any, value: Any, where: str = "") -> list[str]:
     """Return everything in a value that a shape of the service model does not allow."""
-    if not isinstance(value, _PYTHON_TYPES[shape.type_name]) or isinstance(value, bool):
+    kind: Any = _PYTHON_TYPES[shape.type_name]
+    if not isinstance(value, kind) or isinstance(value, bool):
         return [f"{where}: {value!r} is no {shape.type_name}"]
     found = []
     if shape.type_name == "string" and shape.enum and value not in shape.enum:
         found.append(f"{where}: {value!r} is none of {shape.enum}")
-    if shape.type_name in ("string", "list") and len(value) > shape.metadata.get("max", len(value)):
-        found.append(f"{where}: {len(value)} are too many")
-    if shape.type_name in ("string", "list") and len(value) < shape.metadata.get("min", 0):
-        found.append(f"{where}: {len(value)} are too few")
+    limits = shape.metadata
+    if shape.type_name in ("string", "list") and not limits.get("min", 0) <= len(value) <= limits.get("max", 10**6):
+        found.append(f"{where}: {len(value)} is not within {limits['min']} and {limits['max']}")
     return found + [problem for part in _parts(shape, value, where) for problem in part]
 
 
@@ -145,18 +148,15 @@ def _parts(shape: Any, value: Any, where: str) -> list[list[str]]:
     if shape.type_name == "list":
         return [mismatches(shape.member, item, f"{where}[{number}]") for number, item in enumerate(value)]
     if shape.type_name == "map":
-        return [mismatches(shape.key, key, f"{where} key") for key in value] + [
-            mismatches(shape.value, item, f"{where}.{key}") for key, item in value.items()
-        ]
+        keys = [mismatches(shape.key, key, f"{where} key") for key in value]
+        return keys + [mismatches(shape.value, item, f"{where}.{key}") for key, item in value.items()]
     if shape.type_name != "structure":
         return []
     missing = [f"{where}.{name} is missing" for name in shape.required_members if name not in value]
     unknown = [f"{where}.{name} is unknown" for name in value if name not in shape.members]
     known = {name: item for name, item in value.items() if name in shape.members}
-    return [
-        missing + unknown,
-        *(mismatches(shape.members[name], item, f"{where}.{name}") for name, item in known.items()),
-    ]
+    below = [mismatches(shape.members[name], item, f"{where}.{name}") for name, item in known.items()]
+    return [missing + unknown, *below]
 
 
 _INPUTS = (
@@ -199,7 +199,7 @@ def test_the_shape_is_really_looked_at(get_job_shape: Any) -> None:
         ".instanceConfig.instanceType is missing",
         ".status: 'SLEEPING' is none of ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLING', 'CANCELLED']",
         ".createdAt: 'today' is no timestamp",
-        ".failureReason: 0 are too few",
+        ".failureReason: 0 is not within 1 and 1024",
     ]
 
 

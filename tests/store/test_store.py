@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -315,17 +315,17 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no database": lambda index: index.write_bytes(b"not a database" * 100),
     "truncated": lambda index: os.truncate(index, 5000),
     "truncated within the header": lambda index: os.truncate(index, 50),
-    "overwritten": lambda index: _overwrite(index),
+    "overwritten": lambda index: _overwrite(index.open("r+b")),
     "a row that is no JSON": lambda index: _execute(index, "UPDATE job SET record = '{'"),
     "a row that is no record": lambda index: _execute(index, "UPDATE job SET record = '{}'"),
     "a row that is no object": lambda index: _execute(index, "UPDATE job SET record = '[]'"),
 }
 
 
-def _overwrite(index: Path) -> None:
-    with index.open("r+b") as file:
-        file.seek(100)
-        file.write(os.urandom(index.stat().st_size - 100))
+def _overwrite(index: IO[bytes]) -> None:
+    with index:
+        index.seek(100)
+        index.write(os.urandom(os.fstat(index.fileno()).st_size - 100))
 
 
 def _execute(index: Path, statement: str) -> None:

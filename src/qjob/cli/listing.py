@@ -74,7 +74,14 @@ def ls(session: Session, /, everything: bool, limit: int, output: str, **asked: 
 
 @click.command()
 @click.argument("jobs", type=JOB, metavar="JOB…", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For a person, or for a program.",
+)
 @pass_session
 def show(session: Session, jobs: tuple[str, ...], output: str) -> None:
     """Show all that is known of a job.

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from qjob.cli.table import Table
-from qjob.cli.text import ago_text, duration_text, listed, one_line, time_text
+from qjob.cli.text import ago_text, duration_text, listed, one_line, printable, time_text
 from qjob.config import Device, Settings
 from qjob.model.record import JobRecord, QueueInfo, iso_times
 from qjob.model.status import JobStatus
@@ -26,7 +26,7 @@ _SHARED_COLUMNS = frozenset({"timestamp", "iteration_number", "node_id"})
 
 def submitted_text(record: JobRecord) -> str:
     """Return the line that says under which name and id a job went where."""
-    return f"Submitted {record.spec.name} ({record.id}) to the engine {record.spec.engine}."
+    return one_line(f"Submitted {record.spec.name} ({record.id}) to the engine {record.spec.engine}.")
 
 
 def left_out_text(record: JobRecord) -> str:
@@ -63,8 +63,8 @@ def outcome_line(record: JobRecord) -> str:
     """Return the line of one job among several that were waited for or cancelled."""
     took = _duration_s(record)
     after = f" after {duration_text(took)}" if took is not None else ""
-    reason = f": {one_line(record.failure_reason)}" if record.failure_reason else ""
-    return f"{record.id}  {record.spec.name}  {record.status}{after}{reason}"
+    reason = f": {record.failure_reason}" if record.failure_reason else ""
+    return "  ".join(_in_a_line((record.id, record.spec.name, f"{record.status}{after}{reason}")))
 
 
 def detached_text(job_id: str) -> str:
@@ -88,11 +88,11 @@ def jobs_table(records: Sequence[JobRecord], now: datetime) -> Table:
             str(record.status),
             ago_text(record.created_at, now),
             _took_text(record, now),
-            "" if record.spec.device == _NO_DEVICE else one_line(record.spec.device),
+            "" if record.spec.device == _NO_DEVICE else record.spec.device,
         )
         for record in records
     ]
-    return Table(headers=("ID", "NAME", "STATE", "CREATED", "TOOK", "DEVICE"), rows=rows)
+    return Table(headers=("ID", "NAME", "STATE", "CREATED", "TOOK", "DEVICE"), rows=[_in_a_line(row) for row in rows])
 
 
 def wide_table(records: Sequence[JobRecord], now: datetime) -> Table:
@@ -107,13 +107,17 @@ def wide_table(records: Sequence[JobRecord], now: datetime) -> Table:
             _took_text(record, now),
             record.spec.engine,
             str(record.spec.instance_count),
-            one_line(record.spec.device),
-            one_line(",".join(f"{key}={value}" for key, value in record.spec.tags.items())),
-            one_line(record.failure_reason or ""),
+            record.spec.device,
+            ",".join(f"{key}={value}" for key, value in record.spec.tags.items()),
+            record.failure_reason or "",
         )
         for record in records
     ]
-    return Table(headers=headers, rows=rows)
+    return Table(headers=headers, rows=[_in_a_line(row) for row in rows])
+
+
+def _in_a_line(row: Sequence[str]) -> Sequence[str]:
+    return tuple(map(one_line, row))
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
@@ -140,15 +144,15 @@ def job_text(data: Mapping[str, Any], now: datetime, traceback: str = "") -> str
     """
     facts = [(name, text) for name, text in _facts(data, now) if text]
     gap = max(len(name) for name, _ in facts) + 2
-    lines = [f"{name:<{gap}}{text}" for name, text in facts]
+    lines = [f"{name:<{gap}}{one_line(text)}" for name, text in facts]
     blocks = {
         "Hyperparameters": _pairs(data["hyperParameters"]),
-        "Input": [f"{each['channelName']}  {_uri_of(each)}" for each in data["inputDataConfig"]],
+        "Input": [one_line(f"{each['channelName']} = {_uri_of(each)}") for each in data["inputDataConfig"]],
         "Tags": _pairs(data["tags"]),
         "Options": _pairs(data["qjob"]["options"]),
         "Left out of the source": [one_line(path) for path in data["qjob"]["leftOut"]],
         "Events": _event_lines(data["events"]),
-        "Traceback": traceback.rstrip().splitlines(),
+        "Traceback": [printable(line) for line in traceback.rstrip().splitlines()],
     }
     for title, block in blocks.items():
         if block:
@@ -163,31 +167,31 @@ def _facts(data: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     yield "Id", ours["id"]
     yield "ARN", data["jobArn"]
     yield "State", data["status"]
-    yield "Reason", one_line(data.get("failureReason", ""))
+    yield "Reason", data.get("failureReason", "")
     yield "Waits for", _waits_for(data["queueInfo"])
     yield "Created", _time_and_ago(data["createdAt"], now)
     yield "Started", _time_and_ago(data.get("startedAt"), now)
     yield "Ended", _time_and_ago(data.get("endedAt"), now)
     yield "Took", _took_of(data, now)
     yield "Time limit", duration_text(data["stoppingCondition"]["maxRuntimeInSeconds"])
-    yield "Device", "none" if device == _NO_DEVICE else one_line(device)
+    yield "Device", "none" if device == _NO_DEVICE else device
     yield "Engine", ours["engine"]
     yield "Host", ours["host"] or ""
-    yield "Python", " at ".join(filter(None, (ours["python"], one_line(ours["interpreter"]))))
-    yield "Source", one_line(data["algorithmSpecification"]["scriptModeConfig"]["s3Uri"])
-    yield "Entry point", one_line(data["algorithmSpecification"]["scriptModeConfig"]["entryPoint"])
+    yield "Python", " at ".join(filter(None, (ours["python"], ours["interpreter"])))
+    yield "Source", data["algorithmSpecification"]["scriptModeConfig"]["s3Uri"]
+    yield "Entry point", data["algorithmSpecification"]["scriptModeConfig"]["entryPoint"]
     yield "Commit", ours["gitCommit"] or ""
     yield "Instances", str(data["instanceConfig"]["instanceCount"])
     yield "Exit codes", ", ".join("not started" if code is None else str(code) for code in ours["exitCodes"])
     yield "Priority", str(ours["priority"] or "")
     yield "Checkpoints of", ours["copiedFrom"] or ""
-    yield "Folder", one_line(ours["folder"])
+    yield "Folder", ours["folder"]
 
 
 def _waits_for(queue: Mapping[str, str]) -> str:
     if queue["position"] == "None":
         return ""
-    return f"position {queue['position']}: {one_line(queue.get('message', ''))}".removesuffix(": ")
+    return f"position {queue['position']}: {queue.get('message', '')}".removesuffix(": ")
 
 
 def _time_and_ago(time: datetime | None, now: datetime) -> str:
@@ -207,7 +211,7 @@ def _pairs(mapping: Mapping[str, Any]) -> list[str]:
 
 
 def _uri_of(channel: Mapping[str, Any]) -> str:
-    return one_line(channel["dataSource"]["s3DataSource"]["s3Uri"])
+    return str(channel["dataSource"]["s3DataSource"]["s3Uri"])
 
 
 def _event_lines(events: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -25,7 +25,14 @@ _WAIT = click.option("--wait/--no-wait", "waits", default=True, show_default=Tru
     is_flag=True,
     help="Open pickled values too. That runs whatever code the file contains: only if you trust who wrote it.",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For a person, or for a program.",
+)
 @pass_session
 def result(session: Session, job: str, waits: bool, allow_pickle: bool, output: str) -> None:
     """Print what a job saved as its result.

@@ -45,8 +45,12 @@ def size_text(size_bytes: float) -> str:
 
 def one_line(text: str) -> str:
     """Return a text as one line in which nothing moves the cursor or changes a colour."""
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Return a text with what moves the cursor or changes a colour written as Python writes it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def listed(words: list[str], most: int) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from qjob.model.status import JobStatus
 
 SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_S = 30.0
+_BUSY_POLL_S = 0.005
 _CHUNK = 500
 _REMEDY = "The job folders are not touched by that: 'qjob reindex' builds a new index from them."
 
@@ -212,7 +214,7 @@ class Store:
     def _make_schema(self, db: sqlite3.Connection, fresh: bool) -> None:
         if self._version(db) == SCHEMA_VERSION:
             return
-        db.execute("PRAGMA journal_mode = WAL")
+        _turn_on_wal(db)
         db.execute("BEGIN IMMEDIATE")
         if self._version(db) == 0:
             if not fresh:
@@ -255,6 +257,19 @@ class Store:
         if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return StoreCorrupt(f"{self._path} is damaged ({error}). {_REMEDY}")
         return StoreError(f"{self._path} cannot be used: {error}. 'qjob doctor' looks into it.")
+
+
+def _turn_on_wal(db: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging. SQLite does not wait here, as it does elsewhere, for another who is at it."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_POLL_S)
 
 
 def _put(db: sqlite3.Connection, record: JobRecord) -> None:
