@@ -127,6 +127,14 @@ def test_the_layers_are_those_of_the_contract() -> None:
     assert rows == [set(re.findall(r"\w+", layer)) for layer in layers]
 
 
+def test_the_dependencies_are_explained() -> None:
+    dependencies = tomllib.loads(read("pyproject.toml"))["project"]["dependencies"]
+    table = read("docs/design.md").partition("| package |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| ([\w-]+) \|", table, re.MULTILINE) == [
+        re.split("[^\\w-]", each)[0] for each in dependencies
+    ]
+
+
 def commands() -> dict[str, click.Command]:
     """Return the commands of qjob by name; those with commands of their own count as one."""
     context = click.Context(cli)

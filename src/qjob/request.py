@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ MAX_HYPERPARAMETERS = 100  # the limits are those of Braket's service model
 MAX_HYPERPARAMETER_KEY_CHARS = 256
 MAX_HYPERPARAMETER_CHARS = 2500
 MAX_DEVICE_CHARS = 256
+MAX_PRIORITY = 10**9
 _DEVICE = re.compile(r"local:[^/\s]+/\S+|arn:[a-z-]+:braket:[^:\s]*:[^:\s]*:device/\S+")
 
 T = TypeVar("T")
@@ -76,7 +78,8 @@ def prepare(request: Request) -> Submission:
     checkpoints = _config(CheckpointConfig, "checkpoint_config", request.checkpoint_config, problems)
     hyperparameters = _hyperparameters(request.hyperparameters, problems)
     problems += _word_problems(request)
-    problems += _limit_problems(instances, stopping)
+    problems += _count_problems(instances, stopping)
+    problems += _text_problems(instances, checkpoints)
     if problems or source is None:
         raise InvalidInput(problems)
     _warn_of_missing_siblings(source)
@@ -95,7 +98,7 @@ def prepare(request: Request) -> Submission:
         copied_from=request.copied_from,
         tags=dict(request.tags or {}),
         priority=request.priority,
-        options=dict(request.options or {}),
+        options=json.loads(json.dumps(request.options or {})),
         python=sys.executable,
         grace_s=request.grace_s,
         git_commit=source.git_commit,
@@ -128,7 +131,7 @@ def _config(kind: type[T], argument: str, given: object, problems: list[str]) ->
         return kind()
     names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
     if type(given).__name__ != kind.__name__ or not all(hasattr(given, name) for name in names):
-        problems.append(f"{argument}={given!r}: a {kind.__name__} is expected, as in {kind.__name__}().")
+        problems.append(f"{argument}={given!r}: an object of {kind.__name__} is expected, as in {kind.__name__}().")
         return kind()
     return kind(**{name: getattr(given, name) for name in names})
 
@@ -146,6 +149,11 @@ def _hyperparameters(given: object, problems: list[str]) -> dict[str, str]:
         )
     for key, value in given.items():
         problems.extend(_hyperparameter_problems(key, str(value)))
+    problems.extend(
+        f"hyperparameter {key!r} is given more than once, as keys of several types; leave all but one out."
+        for key, count in Counter(map(str, given)).items()
+        if count > 1
+    )
     return {str(key): str(value) for key, value in given.items()}
 
 
@@ -171,14 +179,20 @@ def _word_problems(request: Request) -> list[str]:
     if request.name is not None and (problem := name_problem(request.name)):
         found.append(problem)
     device: object = request.device
+    engine: object = request.engine
     priority: object = request.priority
     if not (isinstance(device, str) and _DEVICE.fullmatch(device) and len(device) <= MAX_DEVICE_CHARS):
         found.append(
             f"device {device!r}: a device is an ARN (arn:aws:braket:<region>::device/…) or "
             "local:<provider>/<simulator>; for none leave it out."
         )
-    if not isinstance(priority, int) or isinstance(priority, bool):
-        found.append(f"priority={request.priority!r}: a whole number is expected; a higher one starts first.")
+    if not isinstance(engine, str) or not engine:
+        found.append(f"engine={engine!r}: the name of an engine is expected, as in 'local'.")
+    if not isinstance(priority, int) or isinstance(priority, bool) or abs(priority) > MAX_PRIORITY:
+        found.append(
+            f"priority={request.priority!r}: a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY} is expected; "
+            "a higher one starts first."
+        )
     found += _tag_problems(request.tags)
     found += _option_problems(request.options)
     return found
@@ -200,15 +214,16 @@ def _option_problems(options: object) -> list[str]:
     if options is None:
         return []
     try:
-        json.dumps(options)
+        json.dumps(options, allow_nan=False)
     except (TypeError, ValueError) as error:
         return [f"options={options!r}: {error}; only what JSON can hold is allowed."]
     return [] if isinstance(options, Mapping) else [f"options={options!r}: a dict is expected."]
 
 
-def _limit_problems(instances: InstanceConfig, stopping: StoppingCondition) -> list[str]:
+def _count_problems(instances: InstanceConfig, stopping: StoppingCondition) -> list[str]:
     counts: dict[str, object] = {
         "instance_config.instanceCount": instances.instanceCount,
+        "instance_config.volumeSizeInGb": instances.volumeSizeInGb,
         "stopping_condition.maxRuntimeInSeconds": stopping.maxRuntimeInSeconds,
     }
     return [
@@ -216,6 +231,15 @@ def _limit_problems(instances: InstanceConfig, stopping: StoppingCondition) -> l
         for name, value in counts.items()
         if not isinstance(value, int) or isinstance(value, bool) or value < 1
     ]
+
+
+def _text_problems(instances: InstanceConfig, checkpoints: CheckpointConfig) -> list[str]:
+    texts: dict[str, object] = {
+        "instance_config.instanceType": instances.instanceType,
+        "checkpoint_config.localPath": checkpoints.localPath,
+        "checkpoint_config.s3Uri": "" if checkpoints.s3Uri is None else checkpoints.s3Uri,
+    }
+    return [f"{name}={value!r}: a text is expected." for name, value in texts.items() if not isinstance(value, str)]
 
 
 def _warn_of_missing_siblings(source: PackedSource) -> None:

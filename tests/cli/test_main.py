@@ -61,7 +61,7 @@ def test_every_option_says_what_it_is() -> None:
         if isinstance(option, click.Option)
     ]
     assert len(options) > 30
-    assert [(name, option.name) for name, option in options if not option.help and option.name != "output"] == []
+    assert [(name, option.name) for name, option in options if not option.help] == []
 
 
 def test_the_version(invoke: Invoke) -> None:

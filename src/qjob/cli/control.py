@@ -68,7 +68,7 @@ def cancel(session: Session, jobs: tuple[str, ...], waits: bool, reason: str, qu
       qjob cancel $(qjob ls --all --tag sweep=h2 --status QUEUED -o id)
     """
     service = session.service
-    ids = [service.resolve(job) for job in jobs]
+    ids = list(dict.fromkeys(map(service.resolve, jobs)))
     codes = _each(ids, lambda job_id: service.cancel(job_id, reason))
     with Notices(quiet=quiet) as notices:
         for job_id, code in zip(ids, codes, strict=True):

@@ -75,7 +75,7 @@ def _findings(look: Callable[[Session], Iterator[Finding]], session: Session) ->
     """Yield what is found; an error is a finding as well, and no end of the search."""
     try:
         yield from look(session)
-    except QjobError as error:
+    except (QjobError, OSError) as error:
         yield Finding("error", str(error), Verdict.BROKEN)
 
 

@@ -70,7 +70,7 @@ def lock_holder(lock: Path) -> int | None:
     """Return the pid in a lock file that a process holds; None when it holds none."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

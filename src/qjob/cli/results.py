@@ -57,7 +57,14 @@ def result(session: Session, job: str, waits: bool, allow_pickle: bool, output: 
 
 @click.command()
 @click.argument("job", type=JOB)
-@click.option("--to", "directory", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+@click.option(
+    "--to",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    help="The directory, in which one of the job's name is made.",
+)
 @_WAIT
 @pass_session
 def download(session: Session, job: str, directory: Path, waits: bool) -> None:

@@ -33,7 +33,14 @@ def reindex(session: Session) -> None:
 
 @click.command()
 @click.option("--path", "paths_only", is_flag=True, help="Print the configuration files in use, and nothing else.")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For a person, or for a program.",
+)
 @pass_session
 def config(session: Session, paths_only: bool, output: str) -> None:
     """Print every setting, its value and where that comes from.
