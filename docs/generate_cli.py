@@ -25,7 +25,7 @@ def page() -> str:
             assert command is not None
             parts += [
                 f"### qjob {name}",
-                f"```\nqjob {name}{_arguments(command)}\n```",
+                f"```text\nqjob {name}{_arguments(command)}\n```",
                 _help(command),
                 _options(command),
             ]
@@ -45,7 +45,7 @@ def _help(command: click.Command) -> str:
 def _paragraph(text: str) -> str:
     if not text.startswith(_AS_IT_IS):
         return " ".join(text.split())
-    return f"```\n{textwrap.dedent(text.removeprefix(_AS_IT_IS))}\n```"
+    return f"```text\n{textwrap.dedent(text.removeprefix(_AS_IT_IS))}\n```"
 
 
 def _arguments(command: click.Command) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import runpy
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -240,3 +241,8 @@ def never_said() -> set[str]:
     """Return the last column of the glossary."""
     rows = [line.split("|") for line in read("docs/glossary.md").splitlines() if line.startswith("| ")]
     return {word.strip() for row in rows[1:] for word in row[3].split(",")}
+
+
+def test_the_page_of_commands_is_made_from_them() -> None:
+    generator = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))
+    assert read("docs/cli.md") == generator["page"](), "run: python docs/generate_cli.py"

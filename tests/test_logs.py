@@ -239,7 +239,8 @@ def test_a_line_has_the_time_of_its_beginning(output: Output) -> None:
 def test_without_logs_there_is_nothing(output: Output) -> None:
     for instances in ([0], [0, 1], []):
         reader = LogReader(output.folder, instances)
-        assert list(reader.pieces(final=True)) == list(reader.blocks(final=True)) == []
+        assert list(reader.pieces(final=True)) == []
+        assert list(reader.blocks(final=True)) == []
 
 
 def test_a_log_that_appears_later_is_read_from_its_beginning(output: Output) -> None:

@@ -48,10 +48,12 @@ class TimeIndex:
         except FileNotFoundError:
             return 0.0
 
-    def times(self) -> list[tuple[int, float]]:
-        """Return all (offset, time) pairs: from that offset on, bytes came at that time or later."""
+    def times(self, first: int = 0) -> list[tuple[int, float]]:
+        """Return the (offset, time) pairs from number ``first`` on: from that offset on, bytes came then or later."""
         try:
-            data = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                file.seek(first * INDEX_LINE_BYTES)
+                data = file.read()
         except FileNotFoundError:
             return []
         whole = len(data) - len(data) % INDEX_LINE_BYTES
@@ -114,15 +116,18 @@ class _Tail:
         self._instance = instance
         self._offset = 0
         self._unfinished = b""
-        self._times: list[tuple[int, float]] = []
-        self._time_at = 0
+        self._times: list[tuple[int, float]] = []  # of what was not yet read; the next is the last
+        self._times_read = 0
+        self._time = 0.0
 
     def raw(self) -> Iterator[LogPiece]:
         for start, data in self._chunks():
             yield LogPiece(instance=self._instance, data=data, time=self._index.time_of(start))
 
     def lines(self, *, final: bool) -> Iterator[LogPiece]:
-        self._times, self._time_at = self._index.times(), 0
+        came = self._index.times(self._times_read)
+        self._times_read += len(came)
+        self._times[:0] = reversed(came)
         for start, data in self._chunks():
             begin = start - len(self._unfinished)
             *whole, self._unfinished = (self._unfinished + data).split(b"\n")
@@ -150,10 +155,9 @@ class _Tail:
         return self._index.time_of(begin + offset)
 
     def _piece(self, start: int, data: bytes) -> LogPiece:
-        while self._time_at < len(self._times) and self._times[self._time_at][0] <= start:
-            self._time_at += 1
-        time = self._times[self._time_at - 1][1] if self._time_at else 0.0
-        return LogPiece(instance=self._instance, data=data, time=time)
+        while self._times and self._times[-1][0] <= start:
+            self._time = self._times.pop()[1]
+        return LogPiece(instance=self._instance, data=data, time=self._time)
 
     def _chunks(self) -> Iterator[tuple[int, bytes]]:
         """Yield what is in the file beyond what was read, with the offset of each chunk."""
@@ -180,5 +184,9 @@ def _time_in_batch(batch: Sequence[LogPiece], starts: Sequence[int], offset: int
 
 
 def _entry(line: bytes) -> tuple[int, float]:
-    offset, time_us = line.split()
-    return int(offset), int(time_us) / 1e6
+    """Return a line of an index; one that a power cut has damaged knows no time."""
+    try:
+        offset, time_us = line.split()
+        return int(offset), int(time_us) / 1e6
+    except ValueError:
+        return 0, 0.0

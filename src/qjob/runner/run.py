@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,6 +41,7 @@ _KILL_AGAIN_S = 0.05
 _STRAGGLERS_GRACE_S = 2.0  # for processes that the script left behind when it ended
 _RESERVE_BYTES = 1 << 16  # kept free for the outcome, should the disk fill up
 _MAX_TURN_S = 3600.0
+_FOR_EVER_S = 1e10  # a limit beyond that is none, and need not fit into a float
 
 
 def run_job(folder: JobFolder) -> int:
@@ -57,18 +58,22 @@ def run_job(folder: JobFolder) -> int:
                 return EXIT_TAKEN
             if not folder.outcome.exists():
                 folder.write_outcome(_run_locked(folder))
-    except (OSError, FolderError) as error:
-        print(f"{folder.path}: {error}", file=sys.stderr)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the same disk, and the exit code tells of it too
+            print(f"{folder.path}: {error}", file=sys.stderr)
         return EXIT_FOLDER
     return EXIT_OUTCOME
 
 
 def _run_locked(folder: JobFolder) -> Outcome:
-    if folder.read_events():
-        return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
-    if folder.cancel_mark.exists():
-        return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")
-    return Run(folder, folder.read_spec()).execute()
+    try:
+        if folder.read_events():
+            return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
+        if folder.cancel_mark.exists():
+            return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")
+        return Run(folder, folder.read_spec(), folder.read_environment()).execute()
+    except FolderError as error:
+        return _without_a_run(JobStatus.FAILED, str(error))
 
 
 def _without_a_run(status: JobStatus, reason: str) -> Outcome:
@@ -78,9 +83,10 @@ def _without_a_run(status: JobStatus, reason: str) -> Outcome:
 class Run:
     """One run of a job, in a process that does nothing else."""
 
-    def __init__(self, folder: JobFolder, spec: JobSpec) -> None:
+    def __init__(self, folder: JobFolder, spec: JobSpec, submitter: Mapping[str, str]) -> None:
         self._folder = folder
         self._spec = spec
+        self._submitter = submitter
         self._instances: list[Instance] = []
         self._reserve = folder.path / f".reserve{TEMPORARY_SUFFIX}"
         self._poll = select.poll()
@@ -115,12 +121,11 @@ class Run:
         self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)
         for directory in (self._folder.logs, self._folder.results, self._folder.checkpoints):
             directory.mkdir(mode=0o700, exist_ok=True)
-        self._deadline = time.monotonic() + self._spec.stopping_condition.maxRuntimeInSeconds
+        self._deadline = time.monotonic() + min(self._spec.stopping_condition.maxRuntimeInSeconds, _FOR_EVER_S)
 
     def _start_instances(self) -> None:
-        submitter = self._folder.read_environment()
         for number in range(self._spec.instance_count):
-            environment = instance_environment(submitter, self._folder, self._spec, number)
+            environment = instance_environment(self._submitter, self._folder, self._spec, number)
             instance = start_instance(self._folder, self._spec, number, environment)
             self._instances.append(instance)
             self._listen(instance.capture.read_fd, instance.capture.take)
@@ -138,6 +143,7 @@ class Run:
         for fd in (read_fd, write_fd):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whatever the submitter's thread had blocked
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._terminate())
@@ -195,7 +201,6 @@ class Run:
             self._end(JobStatus.FAILED, reason)
             self._event(EventType.MAX_RUNTIME_EXCEEDED, reason)
         elif lost is not None:
-            self._reserve.unlink(missing_ok=True)
             self._end(JobStatus.FAILED, disk_reason(lost))
         elif self._failed is not None or all(i.exit_code is not None for i in self._instances):
             self._end_stragglers()
