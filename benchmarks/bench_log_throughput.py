@@ -25,8 +25,9 @@ def run(root: Path, *, quick: bool) -> Iterator[Row]:
     """Compare a job's output with a shell's redirection; each time from the start to the last byte."""
     size = 64_000_000 if quick else 1_000_000_000
     with fresh_home(root):
-        for script, what in (("blocks.py", "blocks of 64 KiB"), ("lines.py", "print of 100 bytes")):
-            yield from _rows(f"log, {what}", SCRIPTS / script, size, root / "plain.txt")
+        yield from _rows("log, blocks of 64 KiB", SCRIPTS / "blocks.py", size, root / "plain.txt")
+        # A quarter does: lines are so much slower that a job's start counts for nothing.
+        yield from _rows("log, print of 100 bytes", SCRIPTS / "lines.py", size // 4, root / "plain.txt")
 
 
 def _rows(name: str, script: Path, size: int, plain: Path) -> Iterator[Row]:
@@ -38,19 +39,20 @@ def _rows(name: str, script: Path, size: int, plain: Path) -> Iterator[Row]:
 
     anchors = {_TO_FILE: _to_file, _TO_DISK: _to_disk, _THROUGH_CAT: _through_cat}
     measures = {anchor: lambda write=write: _speed(write, script, plain) for anchor, write in anchors.items()}
-    found = interleaved(measures | {name: ours}, rounds=3)
+    found = interleaved(measures | {name: ours}, rounds=5)
+    size_read = plain.stat().st_size
+    note = "; ".join(damage) or f"all {size_read:,} bytes are in the log"
     for anchor in anchors:
-        yield _row(name, found[name], anchor, found[anchor], damage)
+        goal = _goal(damage) if anchor == _TO_FILE else None
+        yield compared(name, "MB/s", found[name], found[anchor], anchor_name=anchor, goal=goal, note=note)
     del os.environ["BENCH_BYTES"]
     plain.unlink()
 
 
-def _row(name: str, ours: list[float], anchor: str, theirs: list[float], damage: list[str]) -> Row:
-    goal = ratio_at_least(0.5) if anchor == _TO_FILE else None
-    if damage and goal is not None:
-        goal = Goal(text=goal.text, holds=lambda *_: False)
-    note = "; ".join(damage) or "every byte is in the log"
-    return compared(name, "MB/s", ours, theirs, anchor_name=anchor, goal=goal, note=note)
+def _goal(damage: list[str]) -> Goal:
+    """Return what is aimed at; out of reach when bytes were lost, however fast the rest went."""
+    goal = ratio_at_least(0.5)
+    return Goal(text=goal.text, holds=lambda *_: False) if damage else goal
 
 
 def _our_speed(script: Path, plain: Path, damage: list[str]) -> float:

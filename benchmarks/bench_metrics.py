@@ -17,7 +17,7 @@ import qjob
 from qjob.folder import JobFolder
 from qjob.model.config import MetricType
 from qjob.model.event import JobEvent
-from qjob.model.metrics import metric_line
+from qjob.model.metric_line import metric_line
 from qjob.model.naming import job_id
 from qjob.model.record import JobRecord, apply
 from qjob.model.spec import JobSpec

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -61,7 +62,7 @@ def test_bytes_that_are_no_text_are_written_out_however_they_come(data: bytes, c
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     at = sorted({0, len(data), *(place for place in cuts if place < len(data))})
-    return [data[start:end] for start, end in zip(at, at[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(at)]
 
 
 @pytest.mark.parametrize(

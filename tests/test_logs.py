@@ -80,7 +80,7 @@ def by_instance(pieces: Iterable[LogPiece]) -> dict[int, bytes]:
 # Every byte once
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps)
 def test_of_one_instance_every_byte_comes_once(steps: list[Step]) -> None:
     with new_output() as output:
@@ -91,7 +91,7 @@ def test_of_one_instance_every_byte_comes_once(steps: list[Step]) -> None:
         assert list(reader.pieces(final=True)) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps)
 def test_of_several_instances_every_byte_comes_once_in_whole_lines(steps: list[Step]) -> None:
     with new_output() as output:
@@ -105,7 +105,7 @@ def test_of_several_instances_every_byte_comes_once_in_whole_lines(steps: list[S
         assert list(reader.pieces(final=True)) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps)
 def test_lines_come_in_the_order_of_time(steps: list[Step]) -> None:
     with new_output() as output:
@@ -125,7 +125,7 @@ def lines_of(data: bytes) -> list[bytes]:
     return [line + b"\n" for line in whole] + [rest] * bool(rest)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps)
 def test_lines_read_as_they_come_have_the_times_of_those_read_later(steps: list[Step]) -> None:
     with new_output() as output:
@@ -139,7 +139,7 @@ def test_lines_read_as_they_come_have_the_times_of_those_read_later(steps: list[
             ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps)
 def test_blocks_of_one_instance_are_whole_lines_with_their_times(steps: list[Step]) -> None:
     with new_output() as output:
@@ -158,7 +158,7 @@ def test_blocks_of_one_instance_are_whole_lines_with_their_times(steps: list[Ste
         assert times == [output.time_of(1, offset) for offset in range(len(times))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps)
 def test_blocks_of_several_instances_are_their_lines(steps: list[Step]) -> None:
     with new_output() as output:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qjob.model.config import MetricStatistic, MetricType
-from qjob.model.metrics import METRIC_TAG, MetricsParser, metric_line
+from qjob.model.metric_line import METRIC_TAG, metric_line
+from qjob.model.metrics import MetricsParser
 
 TIMESTAMP, ITERATION = MetricType.TIMESTAMP, MetricType.ITERATION_NUMBER
 MIN, MAX = MetricStatistic.MIN, MetricStatistic.MAX

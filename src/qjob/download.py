@@ -18,7 +18,7 @@ def copy_results(results: Path, target: Path) -> Path:
     A file that is there already and is the same stays as it is: so an earlier download may be repeated,
     also one that was cut short. Nothing is copied when something else is in the way.
 
-    Raises FolderError, with the path that is in the way or cannot be written.
+    Raises FolderError, with the path that is in the way or cannot be read or written.
     """
     entries = sorted(_entries(results))
     _refuse_special_files(results, entries)
@@ -34,10 +34,15 @@ def copy_results(results: Path, target: Path) -> Path:
 
 def _entries(directory: Path) -> Iterator[Path]:
     """Yield all that is below a directory, relative to it, without unfinished files."""
-    for root, folders, files in os.walk(directory):
+    for root, folders, files in os.walk(directory, onerror=_refuse_unreadable):
         below = Path(root).relative_to(directory)
         yield from (below / name for name in folders)
         yield from (below / name for name in files if not name.endswith(TEMPORARY_SUFFIX))
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # nothing was saved, then
+        raise FolderError(f"{error.filename} cannot be read: {error.strerror}; see to its permissions.")
 
 
 def _refuse_special_files(results: Path, entries: list[Path]) -> None:

@@ -33,6 +33,7 @@ from itertools import islice
 from operator import attrgetter, methodcaller
 
 from qjob.errors import ResultError
+from qjob.model.metric_line import metric_line
 
 TYPE_CHECKING = False  # type checkers take this name for true; importing it from typing would cost 4 ms
 if TYPE_CHECKING:
@@ -85,8 +86,6 @@ def log_metric(
     ``timestamp`` is in seconds since 1970, by default now. The line goes out at once and in one write, so
     that lines of several processes on one stream do not mix.
     """
-    from qjob.model.metrics import metric_line
-
     moment = time.time() if timestamp is None else timestamp
     line = metric_line(metric_name, value, timestamp=moment, iteration_number=iteration_number)
     sys.stdout.write(line + "\n")

@@ -51,6 +51,8 @@ _LINES: dict[str, Callable[[JobRecord], str]] = {"name": lambda job: job.spec.na
 def ls(session: Session, /, everything: bool, limit: int, output: str, **asked: Any) -> None:
     """List jobs, the newest first.
 
+    With -o json, each job is what `show` has, but without its place in the queue.
+
     \b
       qjob ls
       qjob ls --status RUNNING --status QUEUED
@@ -112,9 +114,7 @@ def _print_jobs(service: Service, records: Sequence[JobRecord], output: str) -> 
 
 
 def _metadata(service: Service, record: JobRecord) -> dict[str, Any]:
-    """Return what ``show`` says of a job; only one that waits needs another look, for its place in the queue."""
-    if record.status is JobStatus.QUEUED:
-        return service.metadata(record.id)
+    """Return what record.json holds of a job; to ask for the place in the queue takes too long for thousands."""
     return get_job(record, str(service.folder(record.id).path))
 
 

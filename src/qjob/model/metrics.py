@@ -1,4 +1,4 @@
-"""The metric line, written and read: ``Metrics - timestamp=1700000000.5; energy=-1.1; iteration_number=3;``.
+"""Metric lines, read: ``Metrics - timestamp=1700000000.5; energy=-1.1; iteration_number=3;``.
 
 The format, and how a table is made of such lines, are those of the Braket SDK. A line of a log counts when
 ``Metrics -`` occurs in it. Of such a line every ``name=value;`` is taken, wherever it stands: the name is the
@@ -31,15 +31,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from qjob.model.config import MetricStatistic, MetricType
-
-METRIC_TAG = "Metrics -"
-"""What makes a line of a log a metric line."""
+from qjob.model.metric_line import ITERATION, METRIC_TAG, TIMESTAMP
 
 _TAG = METRIC_TAG.encode()
-_TIMESTAMP = "timestamp"
-_ITERATION = "iteration_number"
 _NODE = "node_id"
-_PIVOTS = {MetricType.TIMESTAMP: _TIMESTAMP, MetricType.ITERATION_NUMBER: _ITERATION}
+_PIVOTS = {MetricType.TIMESTAMP: TIMESTAMP, MetricType.ITERATION_NUMBER: ITERATION}
 _BEATS: dict[MetricStatistic, Callable[[Any, Any], bool]] = {
     MetricStatistic.MIN: operator.lt,
     MetricStatistic.MAX: operator.gt,
@@ -72,16 +68,6 @@ _BLOCK_BYTES = 1 << 17
 
 _Key = float | tuple[float, float | str]
 """What tells rows apart: the pivot, or the pivot and the node where a line has one."""
-
-
-def metric_line(name: str, value: object, *, timestamp: float, iteration_number: int | None = None) -> str:
-    """Return the line that reports a metric, in the published format, without a line end.
-
-    ``timestamp`` is in seconds since 1970. ``name`` and ``value`` are printed as they are; read back are
-    only the last word of the name (letters, digits, underscores) and a value that `float` accepts.
-    """
-    line = f"{METRIC_TAG} {_TIMESTAMP}={timestamp}; {name}={value};"
-    return line if iteration_number is None else f"{line} {_ITERATION}={iteration_number};"
 
 
 class MetricsParser:
@@ -138,8 +124,8 @@ class MetricsParser:
         lines = []
         for offset, line in _metric_lines(data, start, stop):
             metrics = _read_line(line)
-            if metrics and _TIMESTAMP not in metrics:
-                metrics[_TIMESTAMP] = float(time_of(offset))
+            if metrics and TIMESTAMP not in metrics:
+                metrics[TIMESTAMP] = float(time_of(offset))
             if node := _NODE_TAG.match(line):
                 metrics[_NODE] = node[1]
             lines.append(metrics)
@@ -194,7 +180,7 @@ class _Table:
 
     def add_batch(self, batch: _Batch) -> None:
         """Add plain lines; several times as fast as one by one."""
-        if self._pivot == _ITERATION:
+        if self._pivot == ITERATION:
             batch = _with_iteration(batch)
         if not batch.names:
             return
@@ -314,11 +300,11 @@ def _read_plain(block: bytes) -> _Batch | None:
 
 
 def _fixed(times: Sequence[bytes], iterations: Sequence[Any]) -> dict[str, Sequence[float | None]]:
-    fixed: dict[str, Sequence[float | None]] = {_TIMESTAMP: list(map(float, times))}
+    fixed: dict[str, Sequence[float | None]] = {TIMESTAMP: list(map(float, times))}
     if all(iterations):
-        fixed[_ITERATION] = list(map(float, iterations))
+        fixed[ITERATION] = list(map(float, iterations))
     elif any(iterations):
-        fixed[_ITERATION] = [None if text is None else float(text) for text in iterations]
+        fixed[ITERATION] = [None if text is None else float(text) for text in iterations]
     return fixed
 
 
@@ -330,7 +316,7 @@ def _column_names(names: Sequence[bytes]) -> list[str]:
 
 def _column_name(name: bytes) -> str:
     word = _LAST_WORD.search(name.decode("utf-8", "replace"))
-    if word is None or word[0] in (_TIMESTAMP, _ITERATION, _NODE):
+    if word is None or word[0] in (TIMESTAMP, ITERATION, _NODE):
         raise ValueError(name)
     return word[0]
 
@@ -361,7 +347,7 @@ def _pop_key(line: dict[str, Any], pivot: str) -> _Key:
 
 def _with_iteration(batch: _Batch) -> _Batch:
     """Return the lines that have an iteration."""
-    held = [iteration is not None for iteration in batch.fixed.get(_ITERATION, ())]
+    held = [iteration is not None for iteration in batch.fixed.get(ITERATION, ())]
     if held and all(held):
         return batch
     return _Batch(
@@ -373,11 +359,11 @@ def _with_iteration(batch: _Batch) -> _Batch:
 
 def _column_order(batch: _Batch) -> Iterable[str]:
     """Return the names of the columns in the order of their first occurrence, some more than once."""
-    iterations = enumerate(batch.fixed.get(_ITERATION, ()))
+    iterations = enumerate(batch.fixed.get(ITERATION, ()))
     first = next((line for line, iteration in iterations if iteration is not None), None)
     if first is None:
-        return [_TIMESTAMP, *batch.names]
-    return [_TIMESTAMP, *batch.names[: first + 1], _ITERATION, *batch.names]
+        return [TIMESTAMP, *batch.names]
+    return [TIMESTAMP, *batch.names[: first + 1], ITERATION, *batch.names]
 
 
 def _as_slice(rows: Sequence[int]) -> slice | None:

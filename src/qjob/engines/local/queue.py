@@ -6,7 +6,10 @@ It holds nothing that the job folders do not tell as well, but for the order.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS job (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -29,8 +33,10 @@ CREATE TABLE IF NOT EXISTS job (
 );
 CREATE INDEX IF NOT EXISTS job_order ON job (state, priority DESC, seq);
 CREATE TABLE IF NOT EXISTS machine (id INTEGER PRIMARY KEY CHECK (id = 1), slots INTEGER NOT NULL);
+COMMIT;
 """
 _BUSY_TIMEOUT_S = 30.0
+_BUSY_POLL_S = 0.005
 _CHUNK = 500  # below SQLite's limit of parameters in every build
 
 
@@ -64,16 +70,24 @@ class QueuedJob:
 
 
 class Queue:
-    """The rows, and the few things that are done with them."""
+    """The rows, and the few things that are done with them; threads may share it, forked processes may not."""
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         """Open or make the queue; ``durable``: a change outlives a power cut once the call is back."""
+        self._path = path
+        self._process = os.getpid()
+        self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
+        _turn_on_wal(self._db)
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
             self._db.executescript(_SCHEMA)
+        self._file = _identity(path)
+
+    def is_current(self) -> bool:
+        """Return whether this process opened it, and the file has not been removed or replaced since."""
+        return self._process == os.getpid() and self._file == _identity(self._path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -114,37 +128,64 @@ class Queue:
     def claim(self, job_id: str) -> bool:
         """Take a waiting job to be started; False when it does not wait any more."""
         query = "UPDATE job SET state = 'running', pid = NULL WHERE id = ? AND state = 'waiting'"
-        return self._db.execute(query, (job_id,)).rowcount == 1
+        return self._change(query, (job_id,)) == 1
 
     def set_process(self, job_id: str, pid: int, started: str | None) -> None:
         """Note the runner of a job that was claimed."""
-        self._db.execute("UPDATE job SET pid = ?, started = ? WHERE id = ?", (pid, started, job_id))
+        self._change("UPDATE job SET pid = ?, started = ? WHERE id = ?", (pid, started, job_id))
 
     def put_back(self, job_id: str) -> None:
         """Let a job that was claimed, and never started, wait again in its old place."""
-        self._db.execute("UPDATE job SET state = 'waiting' WHERE id = ? AND state = 'running'", (job_id,))
+        self._change("UPDATE job SET state = 'waiting' WHERE id = ? AND state = 'running'", (job_id,))
 
     def remove(self, job_id: str) -> None:
         """Forget a job; harmless when it is not there."""
-        self._db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+        self._change("DELETE FROM job WHERE id = ?", (job_id,))
 
     def remove_waiting(self, job_id: str) -> bool:
         """Forget a job if it waits; return whether it did."""
-        return self._db.execute("DELETE FROM job WHERE id = ? AND state = 'waiting'", (job_id,)).rowcount == 1
+        return self._change("DELETE FROM job WHERE id = ? AND state = 'waiting'", (job_id,)) == 1
 
     def set_gone(self, job_id: str, detail: str) -> None:
         """Note that a job ended without an outcome, and how."""
-        self._db.execute("UPDATE job SET state = 'gone', detail = ? WHERE id = ?", (detail, job_id))
+        self._change("UPDATE job SET state = 'gone', detail = ? WHERE id = ?", (detail, job_id))
+
+    def _change(self, query: str, values: tuple[object, ...]) -> int:
+        with self._lock:
+            return self._db.execute(query, values).rowcount
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _turn_on_wal(db: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging. SQLite does not wait here, as it does elsewhere, for another who is at it."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
         try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_POLL_S)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _job(row: sqlite3.Row) -> QueuedJob:

@@ -1,0 +1,163 @@
+"""The queue: one truth for submitters and dispatchers, whoever comes at the same time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+
+from qjob.engines.local.queue import Queue, QueuedJob
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    opened = Queue(tmp_path / "queue.db", durable=True)
+    yield opened
+    opened.close()
+
+
+def job(name: str, priority: int = 0) -> QueuedJob:
+    return QueuedJob(id=name, folder=f"/jobs/{name}", priority=priority, slots=1)
+
+
+def waiting(queue: Queue) -> list[str]:
+    return [job.id for job in queue.in_state("waiting")]
+
+
+def test_a_job_goes_its_way(queue: Queue) -> None:
+    assert queue.is_empty()
+    queue.add(job("a"), 4)
+    assert (waiting(queue), queue.machine_slots(), queue.is_empty()) == (["a"], 4, False)
+    assert queue.claim("a")
+    assert not queue.claim("a")
+    queue.set_process("a", 42, "then")
+    [running] = queue.in_state("running")
+    assert (running.pid, running.started) == (42, "then")
+    assert not queue.remove_waiting("a")
+    queue.set_gone("a", "it vanished")
+    assert queue.is_empty()
+    assert queue.jobs(["a"])["a"].detail == "it vanished"
+    queue.remove("a")
+    queue.remove("a")
+    assert queue.jobs(["a"]) == {}
+
+
+def test_a_higher_priority_comes_first_and_equal_ones_in_order(queue: Queue) -> None:
+    for name, priority in (("a", 0), ("b", 2), ("c", -1), ("d", 2), ("e", 0)):
+        queue.add(job(name, priority), 1)
+    assert waiting(queue) == ["b", "d", "a", "e", "c"]
+
+
+def test_what_is_put_back_waits_in_its_old_place(queue: Queue) -> None:
+    for name in "abc":
+        queue.add(job(name), 1)
+    queue.claim("a")
+    queue.set_process("a", 42, "then")
+    queue.put_back("a")
+    assert waiting(queue) == ["a", "b", "c"]
+    assert queue.claim("a")
+    assert queue.jobs(["a"])["a"].pid is None, "the pid of the first attempt"
+
+
+def test_adding_twice_changes_nothing_but_the_slots(queue: Queue) -> None:
+    queue.add(job("a"), 1)
+    queue.claim("a")
+    queue.add(job("a", priority=5), 3)
+    assert [(j.id, j.priority) for j in queue.in_state("running")] == [("a", 0)]
+    assert queue.machine_slots() == 3
+
+
+def test_many_ids_are_asked_for_at_once(queue: Queue) -> None:
+    names = [f"j{number}" for number in range(1200)]
+    for name in names:
+        queue.add(job(name), 1)
+    assert set(queue.jobs([*names, "stranger"])) == set(names)
+    assert queue.jobs([]) == {}
+
+
+def test_nothing_is_lost_when_it_is_opened_again(tmp_path: Path) -> None:
+    first = Queue(tmp_path / "queue.db", durable=True)
+    first.add(job("a' ; ü"), 2)
+    first.close()
+    second = Queue(tmp_path / "queue.db", durable=False)
+    assert (waiting(second), second.machine_slots()) == (["a' ; ü"], 2)
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"no database at all, but long enough to be one" * 100, b"SQLite format 3\0" + b"\1" * 4000]
+)
+def test_a_damaged_file_is_an_error_and_not_touched(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "queue.db"
+    path.write_bytes(damage)
+    with pytest.raises(sqlite3.DatabaseError):
+        Queue(path, durable=True)
+    assert path.read_bytes() == damage
+
+
+def _add_many(path: Path, barrier: Barrier, number: int) -> None:
+    barrier.wait()
+    queue = Queue(path, durable=False)
+    for count in range(20):
+        queue.add(job(f"{number}-{count}"), 1)
+    queue.close()
+
+
+def _claim_all(path: Path, barrier: Barrier, file: Path) -> None:
+    barrier.wait()
+    queue = Queue(path, durable=False)
+    with file.open("w") as claimed:
+        while names := waiting(queue):
+            for name in names:
+                if queue.claim(name):
+                    claimed.write(name + "\n")
+    queue.close()
+
+
+def _all_at_once(target: object, arguments: list[tuple[object, ...]]) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(len(arguments))
+    processes = [
+        context.Process(target=target, args=(first, barrier, *rest))  # type: ignore[arg-type]
+        for first, *rest in arguments
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+
+
+@pytest.mark.live
+def test_processes_that_come_at_once_each_add_all_and_claim_each_once(tmp_path: Path) -> None:
+    """The file is new: its first openers make the tables, together."""
+    path = tmp_path / "queue.db"
+    _all_at_once(_add_many, [(path, number) for number in range(12)])
+    files = [tmp_path / f"claimed{number}" for number in range(4)]
+    _all_at_once(_claim_all, [(path, file) for file in files])
+    claimed = [name for file in files for name in file.read_text().split()]
+    assert sorted(claimed) == sorted(f"{number}-{count}" for number in range(12) for count in range(20))
+
+
+@pytest.mark.live
+def test_a_new_file_is_opened_by_many_at_once_over_and_over(tmp_path: Path) -> None:
+    for attempt in range(5):
+        path = tmp_path / f"queue{attempt}.db"
+        _all_at_once(_add_many, [(path, number) for number in range(8)])
+        queue = Queue(path, durable=False)
+        assert len(waiting(queue)) == 160
+        queue.close()
+
+
+def test_threads_share_a_queue(queue: Queue) -> None:
+    names = [f"j{number}" for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: queue.add(job(name), 1), names))
+        claimed = list(pool.map(queue.claim, names * 2))
+    assert claimed.count(True) == 200
+    assert waiting(queue) == []
