@@ -116,7 +116,6 @@ IMPORTS_IN_FUNCTIONS = {
     ("runtime.py", "pathlib"): STARTS_THE_JOB,
     ("runtime.py", "pickle"): STARTS_THE_JOB,
     ("runtime.py", "qjob.atomic"): STARTS_THE_JOB,
-    ("runtime.py", "qjob.model.metrics"): STARTS_THE_JOB,
     ("source/path.py", "qjob.source.ignore"): "5 ms, and a single file needs none of it",
 }
 """Every import inside a function, and why it is there. Dodging a cycle is no reason."""
