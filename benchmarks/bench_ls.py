@@ -28,6 +28,7 @@ _LIFE = (
     EventType.COMPLETED,
 )
 _LS = f"`qjob ls` with {_JOBS:,} jobs"
+_LS_ALL = f"`qjob ls --all` with {_JOBS:,} jobs"
 _FIND_ALL = f"find() of {_JOBS:,} jobs"
 _FIND_SOME = f"find(limit=20) of {_JOBS:,} jobs"
 _DIRECTORY = f"ls of {_JOBS:,} files"
@@ -42,12 +43,13 @@ def run(root: Path, *, quick: bool) -> Iterator[Row]:
         _fill(home)
         measures = _measures(_many_files(root))
         if no_cli is not None:
-            del measures[_LS]
+            del measures[_LS], measures[_LS_ALL]
         found = interleaved(measures, rounds=5 if quick else 15)
     samples = {name: milliseconds(values) for name, values in found.items()}
     if no_cli is None:
         yield compared(_LS, "ms", samples[_LS], samples[_DIRECTORY], anchor_name=_DIRECTORY, goal=goal)
         yield compared(_LS, "ms", samples[_LS], samples[_PASS], anchor_name=_PASS)
+        yield compared(_LS_ALL, "ms", samples[_LS_ALL], samples[_DIRECTORY], anchor_name=_DIRECTORY)
     else:
         yield not_measured(_LS, no_cli, goal)
     for name in (_FIND_SOME, _FIND_ALL):
@@ -61,6 +63,7 @@ def _measures(files: Path) -> dict[str, Measure]:
         _FIND_SOME: lambda: _find_s(20),
         _FIND_ALL: lambda: _find_s(None),
         _LS: lambda: run_time_s([*our_cli.COMMAND, "ls"]),
+        _LS_ALL: lambda: run_time_s([*our_cli.COMMAND, "ls", "--all"]),
     }
 
 

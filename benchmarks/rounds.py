@@ -38,5 +38,6 @@ def percentile(percent: float) -> Callable[[Sequence[float]], float]:
 def run_time_s(command: Sequence[str]) -> float:
     """Run a command to its end, its output thrown away; return how long that took."""
     started = time.monotonic()
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    null = subprocess.DEVNULL
+    subprocess.run(command, check=True, stdin=null, stdout=null, stderr=null)
     return time.monotonic() - started

@@ -118,7 +118,7 @@ def line(row: Row) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return rows as a table, in Markdown."""
-    lines = [_HEAD, *(_cells(row) for row in rows)]
+    lines = [_HEAD, *(tuple(cell.replace("|", "\\|") for cell in _cells(row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = tuple("-" * width for width in widths)
     return "\n".join(_padded(cells, widths) for cells in (lines[0], rule, *lines[1:]))

@@ -108,7 +108,7 @@ printer.close()
         (1, {"CLICOLOR_FORCE": "1"}, False),
         (2, {}, False),
         (2, {"CLICOLOR_FORCE": "1"}, True),
-        (2, {"JPY_PARENT_PID": "1"}, True),
+        (2, {"JPY_PARENT_PID": "1"}, False),
         (2, {"JPY_PARENT_PID": "1", "NO_COLOR": "1"}, False),
         (7, {"CLICOLOR_FORCE": "1"}, True),
     ],

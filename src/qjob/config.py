@@ -136,7 +136,8 @@ def wants_colour(stream: TextIO, environment: Mapping[str, str] | None = None) -
         return False
     if variables.get("CLICOLOR_FORCE", "") not in ("", "0"):
         return True
-    return "JPY_PARENT_PID" in variables or stream.isatty()
+    in_notebook = "JPY_PARENT_PID" in variables and not hasattr(stream, "buffer")  # Jupyter's has no bytes below it
+    return in_notebook or stream.isatty()
 
 
 def file_system(path: Path, mounts: str) -> str | None:
@@ -237,6 +238,9 @@ def _build(layers: list[tuple[str, dict[str, Any]]]) -> Settings:
                 values[name] = _read(name, value, origin, problems)
     if problems:
         raise SettingsError("\n".join(problems))
+    if sources["home"] == "flag" and sources.get("index") != "flag":
+        values["index"] = values["home"]  # an index that was set for another home knows other jobs
+        sources["index"] = "flag"
     values.setdefault("index", values["home"])
     defaults = {f.name: "default" for f in fields(Settings) if f.name not in (*sources, "sources")}
     return Settings(**values, sources=sources | defaults)

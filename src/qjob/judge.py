@@ -50,6 +50,13 @@ def judge(record: JobRecord, findings: Findings, now: datetime) -> list[JobEvent
     return events if ending is None else [*events, ending]
 
 
+def judge_unstarted(record: JobRecord, mark: CancelMark | None, reason: str, now: datetime) -> JobEvent:
+    """Return the end of a job that no engine has taken, and none will, for that reason."""
+    if mark is None and record.cancel_requested_at is None:
+        return JobEvent(type=EventType.FAILED, time=now, message=reason)
+    return JobEvent(type=EventType.CANCELLED, time=now, message=_cancelled_message(mark or CancelMark(time=now)))
+
+
 def _mark_in_time(record: JobRecord, findings: Findings) -> CancelMark | None:
     """Return the mark, unless the job had ended by itself before it was made and nobody was told."""
     mark, outcome = findings.cancel_mark, findings.outcome

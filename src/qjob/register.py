@@ -15,16 +15,17 @@ from datetime import datetime
 from pathlib import Path
 
 from qjob.engine import Engine, Observation, Presence
-from qjob.errors import EngineError, EngineUnavailable, FolderError, StoreError
+from qjob.errors import EngineError, EngineUnavailable, FolderError, InvalidInput, StoreError
 from qjob.folder import JobFolder, remove_temporaries
-from qjob.judge import Findings, judge
+from qjob.judge import Findings, judge, judge_unstarted
 from qjob.model.event import JobEvent
 from qjob.model.record import JobRecord, QueueInfo, apply, with_ref
-from qjob.model.status import EventType, JobStatus
+from qjob.model.status import JobStatus
 from qjob.staging import Staging
 from qjob.store.store import Store
 
 _UNCERTAIN_GONE_S = 15.0
+_SUBMISSION_LOST = "The submit was cut short and the job's folder is gone; submit it again."
 
 
 class Register:
@@ -68,7 +69,8 @@ class Register:
         """Look at jobs: at their folders, and for those that have left no outcome ask their engine.
 
         What follows is put on record. Ids that are not on record are left out. A job whose folder is damaged
-        stays as it was on record, with a warning: it must not hide the others.
+        stays as it was on record, with a warning, and so does one whose engine is away: neither must hide the
+        others.
         """
         records = self._store.get(ids)
         active = [record for record in records.values() if not record.status.ended]
@@ -76,7 +78,7 @@ class Register:
         for record in active:
             try:
                 records[record.id] = self._settle(record, observations.get(record.id))
-            except FolderError as error:
+            except (FolderError, EngineUnavailable, InvalidInput) as error:
                 warnings.warn(f"job {record.id}: {error}", RuntimeWarning, stacklevel=3)
         return records
 
@@ -109,7 +111,7 @@ class Register:
         for engine, ids in refs.items():
             try:
                 seen = self._engine_of(engine).observe(list(ids))
-            except EngineUnavailable as error:
+            except (EngineUnavailable, InvalidInput) as error:  # away, or unknown to this version of qjob
                 warnings.warn(f"engine {engine!r} has no news: {error}", RuntimeWarning, stacklevel=4)
                 continue
             found.update((ids[ref], observation) for ref, observation in seen.items())
@@ -119,7 +121,7 @@ class Register:
         """Put on record what the folder and the engine say; hand over a job that no engine has yet."""
         if record.ref is None:
             if not self._staging.promote(record.id):
-                return self._put(record, [_submission_lost(self._now())])
+                return self._never_started(record, _SUBMISSION_LOST)
             if not self._has_outcome(record):
                 return self._hand_over_late(record)
         if self._just_waits(record, observation):
@@ -142,8 +144,11 @@ class Register:
             warnings.warn(f"job {record.id} is not handed over yet: {error}", RuntimeWarning, stacklevel=4)
             return record
         except EngineError as error:
-            now = self._now()
-            return self._put(record, [JobEvent(type=EventType.FAILED, time=now, message=str(error))])
+            return self._never_started(record, str(error))
+
+    def _never_started(self, record: JobRecord, reason: str) -> JobRecord:
+        mark = self.folder(record.id).read_cancel_mark()
+        return self._put(record, [judge_unstarted(record, mark, reason, self._now())])
 
     def _findings(self, record: JobRecord, observation: Observation | None) -> Findings:
         folder = self.folder(record.id)
@@ -216,8 +221,3 @@ def _unwritten(record: JobRecord, error: Exception) -> JobRecord:
         f"job {record.id} is {record.status}, which cannot be put on record: {error}", RuntimeWarning, stacklevel=2
     )
     return record
-
-
-def _submission_lost(now: datetime) -> JobEvent:
-    message = "The submit was cut short and the job's folder is gone; submit it again."
-    return JobEvent(type=EventType.FAILED, time=now, message=message)

@@ -25,6 +25,7 @@ from qjob.errors import (
     JobStateError,
     QjobError,
     ResultTimeout,
+    SubmitError,
 )
 from qjob.folder import CancelMark, JobFolder
 from qjob.logs import LogPiece, LogReader
@@ -44,6 +45,7 @@ from qjob.store.store import Query, Store
 from qjob.watch import FolderWatch
 
 _LONGEST_LOOK_S = 1.0  # an engine's word that a job is gone comes by looking, not by waking
+_SHORTEST_LOOK_S = 0.02  # whatever interval a caller wants: a look is not for free
 _TRACEBACK_LINES = 12
 
 
@@ -107,8 +109,13 @@ class Service:
             raise EngineUnavailable(
                 f"{error} Job {record.id} is on record and will be handed over by the next look at it."
             ) from error
-        except BaseException:
+        except SubmitError:
             self._forget(record.id)
+            raise
+        except BaseException:
+            # Ctrl-C, say: whether the engine has heard of the job is not known. The mark sees to it that
+            # it does not run, and the next look puts that on record.
+            self._mark_cancelled(self.folder(record.id), "The submit was interrupted")
             raise
 
     def _checkpoints_for(self, spec: JobSpec) -> Checkpoints | None:
@@ -188,7 +195,8 @@ class Service:
         """Return the job's record when it has ended.
 
         The end of the job wakes this; ``interval_s`` is the longest time between two looks.
-        Raises ResultTimeout after ``timeout_s`` seconds (0 = look once; None = never).
+        Raises ResultTimeout after ``timeout_s`` seconds (0 = look once; None = never), and FolderError when
+        the job's folder is damaged.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with FolderWatch([self.folder(job_id).path]) as watch:
@@ -202,7 +210,9 @@ class Service:
                         f"{record.spec.name}: Polling for job completion timed out after "
                         f"{timeout_s:g} seconds; it is {record.status}."
                     )
-                self._doze(watch, job_id, min(left_s, interval_s, _LONGEST_LOOK_S))
+                next_look = self._next_look(job_id, min(left_s, interval_s))
+                while self._doze(watch, job_id, next_look):
+                    pass
 
     def _looked(self, job_id: str) -> JobRecord:
         found = self.look([job_id]).get(job_id)
@@ -210,37 +220,65 @@ class Service:
             raise JobNotFound(f"job {job_id} was removed.")
         return found
 
-    def _doze(self, watch: FolderWatch, job_id: str, timeout_s: float) -> None:
-        """Wait for the outcome: other changes in the folder need no look."""
-        deadline = time.monotonic() + timeout_s
-        outcome = self.folder(job_id).outcome
-        while not outcome.exists() and (left_s := deadline - time.monotonic()) > 0:
-            watch.wait(left_s)
+    def _next_look(self, job_id: str, interval_s: float) -> float:
+        """Return when to look at a job again that had not ended, on the monotonic clock.
+
+        Raises FolderError when the folder is damaged: nobody would ever see the job end.
+        """
+        folder = self.folder(job_id)
+        folder.read_events()
+        folder.read_cancel_mark()
+        if folder.read_outcome() is not None:  # it came just now, or cannot be put on record
+            time.sleep(_SHORTEST_LOOK_S)
+        return time.monotonic() + max(_SHORTEST_LOOK_S, min(interval_s, _LONGEST_LOOK_S))
+
+    def _doze(self, watch: FolderWatch, job_id: str, next_look: float) -> bool:
+        """Wait for a change in the folder; return False when it is time to look at the job."""
+        left_s = next_look - time.monotonic()
+        if left_s <= 0 or self.folder(job_id).outcome.exists():
+            return False
+        watch.wait(left_s)
+        return True
 
     # What jobs leave
 
     def result(self, job_id: str, *, allow_pickle: bool = False) -> dict[str, Any]:
         """Return what an ended job saved; ``{}`` when it saved nothing.
 
-        Raises JobFailed, JobCancelled, ResultError.
+        Raises JobFailed, JobCancelled, ResultError, JobStateError while it has not ended, and FolderError when
+        its folder is gone.
         """
-        record = self._looked(job_id)
+        record = self._ended(job_id)
         self._raise_unless_completed(record)
-        results = self.folder(job_id).results / "results.json"
+        results = self._existing_folder(job_id).results / "results.json"
         return read_persisted(results, allow_pickle) if results.exists() else {}
 
     def download(self, job_id: str, extract_to: Path) -> Path:
         """Copy an ended job's results into ``extract_to/<job name>/``; return that directory.
 
-        Raises FolderError when something else is there; JobFailed or JobCancelled, after the copy, when
-        the job did not complete: what it saved until then may be all the more precious.
+        Raises FolderError when something else is there, or the job's folder is not; JobStateError while the
+        job has not ended; JobFailed or JobCancelled, after the copy, when it did not complete: what it saved
+        until then may be all the more precious.
         """
+        record = self._ended(job_id)
+        target = copy_results(self._existing_folder(job_id).results, extract_to / record.spec.name)
+        self._raise_unless_completed(record)
+        return target
+
+    def _ended(self, job_id: str) -> JobRecord:
         record = self._looked(job_id)
         if not record.status.ended:
             raise JobStateError(f"job {record.spec.name} is {record.status}: its results come when it ends.")
-        target = copy_results(self.folder(job_id).results, extract_to / record.spec.name)
-        self._raise_unless_completed(record)
-        return target
+        return record
+
+    def _existing_folder(self, job_id: str) -> JobFolder:
+        folder = self.folder(job_id)
+        if not folder.path.is_dir():
+            raise FolderError(
+                f"{folder.path} is missing: it was removed or moved, and what the job left with it; "
+                f"'qjob rm {job_id}' removes what the index still has."
+            )
+        return folder
 
     def raise_if_failed(self, job_id: str) -> None:
         """Raise JobFailed, with the reason and the end of the traceback, when the job has FAILED."""
@@ -275,7 +313,7 @@ class Service:
         unknown = [number for number in wanted if number not in range(count)]
         if unknown:
             raise InvalidInput(f"instance {unknown[0]}: the job has instances 0 to {count - 1}.")
-        return LogReader(self.folder(job_id), list(wanted))
+        return LogReader(self._existing_folder(job_id), list(wanted))
 
     def follow(
         self,
@@ -291,6 +329,8 @@ class Service:
             read: returns what is new; its argument says whether that is the last call.
             interval_s: the longest time between two looks at the job.
             waiting: told what a queued job waits for, now and at every look.
+
+        Raises FolderError when the job's folder is damaged.
         """
         folder = self.folder(job_id)
         with FolderWatch([folder.path, folder.logs]) as watch:
@@ -301,10 +341,8 @@ class Service:
                 yield from read(record.status.ended)
                 if record.status.ended:
                     return
-                looked_at = time.monotonic()
-                longest_s = min(interval_s, _LONGEST_LOOK_S)
-                while not folder.outcome.exists() and time.monotonic() - looked_at < longest_s:
-                    watch.wait(longest_s - (time.monotonic() - looked_at))
+                next_look = self._next_look(job_id, interval_s)
+                while self._doze(watch, job_id, next_look):
                     yield from read(False)
 
     def metrics(
@@ -326,29 +364,41 @@ class Service:
     def cancel(self, job_id: str, reason: str = "") -> JobRecord:
         """End a job and all that it started; return its record, CANCELLING or already CANCELLED.
 
-        Harmless to repeat until the job has ended; then raises JobStateError.
+        Harmless to repeat until the job has ended; then raises JobStateError. Raises FolderError when the
+        cancellation cannot be written down, and EngineUnavailable when it was, and the engine cannot be told
+        now: the next look tells it.
         """
         record = self._looked(job_id)
         if record.status.ended:
             raise JobStateError(f"job {record.spec.name} ({job_id}) is {record.status}: it cannot be cancelled.")
         folder = self.folder(job_id)
         if not folder.cancel_mark.exists():
-            folder.write_cancel_mark(CancelMark(time=self._now(), reason=reason))
+            self._mark_cancelled(folder, reason)
         record = self._register.request_cancel(record)
         if record.status is JobStatus.COMPLETED or record.status is JobStatus.FAILED:
             raise JobStateError(f"job {record.spec.name} ({job_id}) is {record.status}: it ended just now.")
         return self._looked(job_id)
 
+    def _mark_cancelled(self, folder: JobFolder, reason: str) -> None:
+        try:
+            folder.write_cancel_mark(CancelMark(time=self._now(), reason=reason))
+        except OSError as error:
+            raise FolderError(f"The cancellation cannot be written to {folder.cancel_mark}: {error}.") from error
+
     def delete(self, job_id: str) -> None:
-        """Remove an ended job: its folder and its row. Raises JobStateError while it has not ended."""
+        """Remove an ended job: its folder and its row. Raises JobStateError while it has not ended, or FolderError."""
         record = self._looked(job_id)
         if not record.status.ended:
             raise JobStateError(
                 f"job {record.spec.name} ({job_id}) is {record.status}: cancel it first, then remove it."
             )
         doomed = self._jobs / f".{job_id}.deleted"
-        with contextlib.suppress(FileNotFoundError):
-            self.folder(job_id).path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self.folder(job_id).path.rename(doomed)
+        except OSError as error:
+            raise FolderError(f"{self.folder(job_id).path} cannot be removed: {error.strerror}.") from error
         self._store.delete(job_id)
         shutil.rmtree(doomed, ignore_errors=True)
 
@@ -369,17 +419,24 @@ class Service:
 
         jobs = self._store.rebuild(read)
         self._staging.discard_abandoned(lambda job_id: bool(self._store.get([job_id])))
+        for doomed in self._jobs.glob(".*.deleted"):
+            shutil.rmtree(doomed, ignore_errors=True)
         return Reindexed(jobs=jobs, problems=tuple(problems))
 
     def _record_in(self, folder: JobFolder) -> JobRecord:
         """Return the record that a folder tells of; from the spec alone, should record.json be lost."""
+        if not ID_PATTERN.fullmatch(folder.id):
+            raise FolderError(f"{folder.path} is no job's folder, as its name is no job's id; move it away.")
         try:
-            return folder.read_record()
+            record = folder.read_record()
         except FolderError:
             spec = folder.read_spec()
             created_at = datetime.fromtimestamp(folder.spec.stat().st_mtime, UTC)
             record = JobRecord(id=folder.id, spec=spec, created_at=created_at)
-            return apply(record, JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=created_at))
+            record = apply(record, JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=created_at))
+        if record.id != folder.id:
+            raise FolderError(f"{folder.path} holds job {record.id}: it is a copy of that folder; move it away.")
+        return record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from qjob.atomic import sync_directory
+from qjob.atomic import TEMPORARY_SUFFIX, sync_directory
 from qjob.errors import FolderError, InvalidInput
-from qjob.folder import JobFolder, remove_temporaries
+from qjob.folder import JobFolder
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec
 
@@ -132,13 +132,15 @@ def _copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) ->
 
     A script that loads a checkpoint without naming a job looks for its own job's name, as published.
     """
-    if not any(checkpoints.directory.iterdir()):
+    if not checkpoints.directory.is_dir() or not any(checkpoints.directory.iterdir()):
         raise InvalidInput(
             f"copy_checkpoints_from_job: job {checkpoints.job_name} ({checkpoints.job_id}) has left no "
             "checkpoints; leave the argument out to start from the beginning."
         )
-    shutil.copytree(checkpoints.directory, folder.checkpoints, dirs_exist_ok=True)
-    remove_temporaries(folder.checkpoints)
+    unfinished = shutil.ignore_patterns(f".*{TEMPORARY_SUFFIX}")  # a job that runs may be at it just now
+    shutil.copytree(checkpoints.directory, folder.checkpoints, dirs_exist_ok=True, ignore=unfinished)
+    if checkpoints.job_name == name:
+        return
     for saved in list(folder.checkpoints.glob("*.json")):
         suffix = saved.name.removeprefix(checkpoints.job_name)
         if suffix == ".json" or (suffix != saved.name and suffix.startswith("_")):
@@ -146,6 +148,8 @@ def _copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) ->
 
 
 def _cannot_write(jobs: Path, error: OSError) -> str:
+    if error.filename is not None and not Path(error.filename).is_relative_to(jobs):
+        return f"{error.filename} cannot be taken along: {error.strerror}. Nothing was submitted."
     remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
     return (
         f"The job's folder cannot be written in {jobs}: {error.strerror or error}; {remedy}, or set "

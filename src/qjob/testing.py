@@ -121,9 +121,9 @@ class FakeEngine:
             self._end(job, JobStatus.COMPLETED, "", 0)
 
     def _end(self, job: _Played, status: JobStatus, reason: str, exit_code: int | None) -> None:
-        job.presence = Presence.GONE
         codes = (exit_code,) * job.spec.instance_count
         job.folder.write_outcome(Outcome(status=status, ended_at=self._now(), reason=reason or None, exit_codes=codes))
+        job.presence = Presence.GONE  # after the outcome: gone without one is a job that vanished
 
 
 @dataclass(kw_only=True)

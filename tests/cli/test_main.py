@@ -125,8 +125,17 @@ def test_a_traceback_is_shown_when_asked_for() -> None:
     assert isinstance(result.exception, errors.JobNotFound)
 
 
-def test_a_bug_is_not_hidden() -> None:
-    assert isinstance(failing(raising(ZeroDivisionError())).exception, ZeroDivisionError)
+@pytest.mark.parametrize("kind", [ZeroDivisionError, RuntimeError])
+def test_a_bug_is_not_hidden(kind: type[Exception]) -> None:
+    assert type(failing(raising(kind())).exception) is kind
+
+
+def test_ctrl_c_in_the_middle_of_an_import_is_told() -> None:
+    def act() -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    result = failing(act)
+    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ class LazyGroup(click.Group):
             if ctx.params.get("traceback"):
                 raise
             ctx.exit(_told_error(error))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if not _is_interrupt(error):
+                raise
             _say("Interrupted.")
             ctx.exit(exit_codes.CANCELLED)
 
@@ -198,6 +200,11 @@ def _told_error(error: QjobError | OSError) -> int:
 
     silence(sys.stdout)  # if it was stdout that could not be written, the rest cannot be either
     return exit_codes.PROBLEM
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Return whether it is Ctrl-C; in the middle of an import, Python before 3.12 wraps it into a RuntimeError."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def _quietly_gone() -> int:

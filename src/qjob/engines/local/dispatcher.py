@@ -12,6 +12,7 @@ import fcntl
 import gc
 import os
 import select
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -50,7 +51,7 @@ class Dispatcher:
                 os.close(bell)
             # From here on whoever rings finds nobody and starts another dispatcher; who rang before
             # that has put a job into the queue first, and is not forgotten.
-            if self._queue.is_empty():
+            if not self._queue.is_current() or self._queue.is_empty():
                 return
             bell = self._doorbell.answer()
 
@@ -59,7 +60,7 @@ class Dispatcher:
         while True:
             self._settle_ended()
             self._start_waiting()
-            if self._is_idle():
+            if self._is_idle() or not self._queue.is_current():
                 return
             self._wait(bell)
 
@@ -90,7 +91,9 @@ class Dispatcher:
             self._settle(runner)
 
     def _settle(self, runner: Supervised) -> None:
-        job = self._queue.jobs([runner.job_id])[runner.job_id]
+        job = self._queue.jobs([runner.job_id]).get(runner.job_id)
+        if job is None:
+            return  # a new queue knows nothing of it; its folder tells the rest
         folder = _folder_of(job)
         another = find_runner(folder) if runner.lost_to_another() else None
         if another is not None:
@@ -102,7 +105,9 @@ class Dispatcher:
             self._settle_without_outcome(folder, runner)
 
     def _settle_without_outcome(self, folder: JobFolder, runner: Supervised) -> None:
-        if runner.was_killed() and folder.spec.exists() and not folder.read_events():
+        if not folder.path.exists():
+            self._queue.set_gone(folder.id, "its folder was removed")
+        elif runner.was_killed() and folder.spec.exists() and not _has_begun(folder):
             self._queue.put_back(folder.id)  # killed before it did anything: it may as well be started again
         else:
             self._queue.set_gone(folder.id, runner.how_it_ended())
@@ -179,6 +184,8 @@ def _serve(state: LocalState, idle_s: float, ready_write: int) -> None:
     gc.freeze()  # so that a collection in a forked runner does not copy what it shares with us
     Dispatcher(state, queue, idle_s).serve(bell)
     queue.close()
+    if not queue.is_current() and state.path.exists():  # somebody moved a damaged queue away
+        subprocess.Popen([sys.executable, "-P", "-m", __spec__.name, str(state.path), str(idle_s)])
 
 
 def _take_lock(state: LocalState) -> int | None:
@@ -204,6 +211,11 @@ def _take_lock(state: LocalState) -> int | None:
 
 def _folder_of(job: QueuedJob) -> JobFolder:
     return JobFolder(Path(job.folder))
+
+
+def _has_begun(folder: JobFolder) -> bool:
+    """Return whether a runner has written anything: also something that cannot be read."""
+    return folder.events.exists() and folder.events.stat().st_size > 0
 
 
 def _reap_orphans(ours: set[int]) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qjob.engine import Observation, Presence
@@ -20,7 +20,7 @@ from qjob.engines.local.queue import Queue, QueuedJob
 from qjob.engines.local.schedule import waits_for
 from qjob.engines.local.state import LocalState
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
-from qjob.folder import JobFolder
+from qjob.folder import JobFolder, locked
 from qjob.model.spec import JobSpec
 
 NAME = "local"
@@ -58,6 +58,7 @@ class LocalEngine:
         self._idle_s = idle_s
         self._host = platform.node()
         self._opened: Queue | None = None
+        self._outdated: Queue | None = None
 
     def check(self, spec: JobSpec) -> list[str]:
         """Return what this engine does not take: options that it does not know, data that is elsewhere."""
@@ -76,7 +77,7 @@ class LocalEngine:
 
     def submit(self, folder: JobFolder, spec: JobSpec) -> str:
         """Put the job into the queue and wake the dispatcher."""
-        with _translated(SubmitError):
+        with self._translated(SubmitError):
             self._queue().add(self._queued(folder, spec), self._slots)
         self._wake()
         return f"{self._host}/{folder.id}"
@@ -84,7 +85,7 @@ class LocalEngine:
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
         """Say where each job is; a dispatcher that should be at work and is not is started again."""
         ids = {ref: ref.rpartition("/")[2] for ref in refs}
-        with _translated(EngineUnavailable):
+        with self._translated(EngineUnavailable):
             found = self._queue().jobs([ids[ref] for ref in refs if self._is_ours(ref)])
             observations = {ref: self._observation(ref, found.get(ids[ref])) for ref in refs}
             self._explain_waiting({ref: ids[ref] for ref in refs}, observations)
@@ -97,24 +98,27 @@ class LocalEngine:
         job_id = ref.rpartition("/")[2]
         if not self._is_ours(ref):
             raise EngineUnavailable(f"job {job_id} runs on {ref.partition('/')[0]}: cancel it there.")
-        with _translated(EngineUnavailable):
+        with self._translated(EngineUnavailable):
             if self._queue().remove_waiting(job_id):
                 return
             job = self._queue().jobs([job_id]).get(job_id)
         if job is not None and job.pid is not None and is_alive(job.pid, job.started or ""):
             # Between the look and the signal the pid could only be given out again if the dispatcher,
             # the runner's parent, had collected it within these microseconds and 2^22 others had started.
-            os.kill(job.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(job.pid, signal.SIGTERM)
         self._wake()
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
 
     def _queue(self) -> Queue:
-        if self._opened is None:
+        queue = self._opened
+        if queue is None or not queue.is_current():
             self._state.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._opened = Queue(self._state.queue, durable=True)
-        return self._opened
+            self._outdated = queue  # kept, as a forked process must not even close it (sqlite.org/howtocorrupt.html)
+            self._opened = queue = Queue(self._state.queue, durable=True)
+        return queue
 
     def _queued(self, folder: JobFolder, spec: JobSpec) -> QueuedJob:
         shared = spec.device.startswith("local:")
@@ -141,6 +145,8 @@ class LocalEngine:
 
     def _missing(self, folder: JobFolder) -> Observation:
         """Say where a job is that is not in the queue: one that never started is put back there."""
+        if _has_runner(folder):
+            return Observation(presence=Presence.RUNNING)
         if folder.cancel_mark.exists() or folder.events.exists():
             return Observation(presence=Presence.GONE, message="it is not in the local queue any more")
         try:
@@ -165,11 +171,21 @@ class LocalEngine:
     def _wake(self) -> None:
         """Ring for the dispatcher; when nobody answers, start one and wait until it is there."""
         doorbell = Doorbell(self._state.doorbell)
-        if doorbell.ring():
-            return
-        with self._starting():
-            if not doorbell.ring():
-                self._start_dispatcher()
+        try:
+            if doorbell.ring():
+                return
+            with self._starting():
+                if not doorbell.ring():
+                    self._start_dispatcher()
+        except OSError as error:
+            raise EngineUnavailable(f"the dispatcher cannot be started: {error}") from error
+
+    @contextmanager
+    def _translated(self, kind: type[SubmitError | EngineUnavailable]) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise kind(f"the local queue {self._state.queue} cannot be used: {error}. {_remedy(error)}") from error
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
@@ -190,19 +206,29 @@ class LocalEngine:
             str(self._idle_s),
         ]
         with self._state.log.open("ab") as log:
-            try:
-                done = subprocess.run(
-                    command,
-                    check=False,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=_dispatcher_environment(),
-                )
-            except OSError as error:
-                raise EngineUnavailable(f"the dispatcher cannot be started: {error}") from error
+            done = subprocess.run(
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_dispatcher_environment(),
+            )
         if done.returncode:
             raise EngineUnavailable(f"the dispatcher cannot be started; {self._state.log} says why.")
+
+
+def _has_runner(folder: JobFolder) -> bool:
+    """Return whether a runner is at work in the folder: by its lock, which no queue needs to know of."""
+    with suppress(FileNotFoundError), locked(folder.events) as fd:
+        return fd is None
+    return False
+
+
+def _remedy(error: Exception) -> str:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "Move it away: jobs that wait are put into a new one when they are next looked at."
+    return "Make room on its disk, or make it writable."
 
 
 def _dispatcher_environment() -> dict[str, str]:
@@ -221,11 +247,3 @@ def _slots_problem(spec: JobSpec) -> list[str]:
     if isinstance(slots, int) and not isinstance(slots, bool) and slots >= 1:
         return []
     return [f"option slots={slots!r}: a whole number from 1 is expected."]
-
-
-@contextmanager
-def _translated(kind: type[SubmitError | EngineUnavailable]) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise kind(f"the local queue cannot be used: {error}") from error

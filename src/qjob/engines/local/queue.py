@@ -78,11 +78,11 @@ class Queue:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        _turn_on_wal(self._db)
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
-            self._db.executescript(_SCHEMA)
+        try:
+            self._prepare(durable)
+        except BaseException:
+            self._db.close()
+            raise
         self._file = _identity(path)
 
     def is_current(self) -> bool:
@@ -149,6 +149,13 @@ class Queue:
     def set_gone(self, job_id: str, detail: str) -> None:
         """Note that a job ended without an outcome, and how."""
         self._change("UPDATE job SET state = 'gone', detail = ? WHERE id = ?", (detail, job_id))
+
+    def _prepare(self, durable: bool) -> None:
+        self._db.row_factory = sqlite3.Row
+        _turn_on_wal(self._db)
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
+            self._db.executescript(_SCHEMA)
 
     def _change(self, query: str, values: tuple[object, ...]) -> int:
         with self._lock:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from qjob.engines.local.processes import is_alive, start_time
+from qjob.errors import FolderError
 from qjob.folder import JobFolder, locked
+from qjob.model.event import JobEvent
 from qjob.runner.run import EXIT_FOLDER, EXIT_TAKEN, run_job
 
 EXIT_CRASHED = 70
@@ -43,7 +45,7 @@ class Supervised:
 
     def __post_init__(self) -> None:
         if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it is gone, or a sandbox does not know the call
                 self.pid_fd = os.pidfd_open(self.pid)
 
     def has_ended(self) -> bool:
@@ -72,7 +74,8 @@ class Supervised:
             return "its folder could not be written to (is the disk full?); dispatcher.log has the error"
         if code >= 0:
             return f"its runner ended with exit code {code}; dispatcher.log has the error"
-        return f"its runner was killed by signal {-code} ({signal.Signals(-code).name})"
+        name = next((known.name for known in signal.Signals if known == -code), "a real-time signal")
+        return f"its runner was killed by signal {-code} ({name})"
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -96,7 +99,7 @@ def _become_runner(folder: JobFolder) -> NoReturn:
     code = EXIT_CRASHED
     try:
         os.setsid()
-        os.closerange(_FIRST_FD, os.sysconf("SC_OPEN_MAX"))  # the queue, the lock, the doorbell
+        _close_inherited()
         code = run_job(folder)
     except BaseException:
         traceback.print_exc()
@@ -106,6 +109,14 @@ def _become_runner(folder: JobFolder) -> NoReturn:
         os._exit(code)
 
 
+def _close_inherited() -> None:
+    """Close the queue, the lock and the doorbell. Only what is open: the limit of descriptors may be 10^9."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) >= _FIRST_FD:
+            with contextlib.suppress(OSError):  # the listing's own is closed by now
+                os.close(int(name))
+
+
 def find_runner(folder: JobFolder) -> Supervised | None:
     """Return the runner that is at work in the folder, by the lock that it holds there.
 
@@ -113,11 +124,18 @@ def find_runner(folder: JobFolder) -> Supervised | None:
     """
     deadline = time.monotonic() + _FIRST_WORDS_S
     while _is_locked(folder.events) and time.monotonic() < deadline:
-        for event in folder.read_events():
+        for event in _first_words(folder):
             pid = event.detail["pid"]
             return Supervised(job_id=folder.id, pid=pid, started=start_time(pid))
         time.sleep(_FIRST_WORDS_POLL_S)
     return None
+
+
+def _first_words(folder: JobFolder) -> list[JobEvent]:
+    try:
+        return folder.read_events()
+    except FolderError:
+        return []  # one job's damaged file must not stop all the others
 
 
 def _is_locked(path: Path) -> bool:

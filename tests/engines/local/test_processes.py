@@ -1,0 +1,58 @@
+"""A pid with its start time means one process, for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from living import wait_until
+from qjob.engines.local import processes
+from qjob.engines.local.processes import is_alive, start_time
+
+pytestmark = pytest.mark.live
+
+
+def test_a_process_lives_from_its_start_to_its_end() -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        started = start_time(process.pid)
+        assert started is not None
+        assert start_time(process.pid) == started
+        assert is_alive(process.pid, started)
+        assert not is_alive(process.pid, started + "0")
+        process.kill()
+        wait_until(lambda: start_time(process.pid) is None)  # a zombie, which nobody has waited for
+        assert not is_alive(process.pid, started)
+    assert start_time(process.pid) is None
+
+
+def test_a_stopped_process_lives() -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert start_time(process.pid) is not None
+        process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", ["a) Z 1 (b", "()", " ", "Z"])
+def test_a_name_cannot_fool_us(tmp_path: Path, name: str) -> None:
+    program = tmp_path / name
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "600"]) as process:
+        assert start_time(process.pid) is not None
+        process.kill()
+
+
+def test_ps_tells_it_where_there_is_no_proc() -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        started = processes._start_time_by_ps(process.pid)
+        assert started is not None
+        assert processes._start_time_by_ps(process.pid) == started
+        process.kill()
+        wait_until(lambda: processes._start_time_by_ps(process.pid) is None)
+    assert processes._start_time_by_ps(process.pid) is None
