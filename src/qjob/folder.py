@@ -98,7 +98,7 @@ class JobFolder:
 
     @property
     def logs(self) -> Path:
-        """The output of the instances; appended to by the runner."""
+        """The output of the instances, and beside it the runner's index of when it came."""
         return self.path / "logs"
 
     @property
@@ -117,7 +117,7 @@ class JobFolder:
         return self.path / "outcome.json"
 
     def log(self, instance: int) -> Path:
-        """The output of one instance: the bytes as they came."""
+        """The output of one instance, written by itself: its standard output and error."""
         return self.logs / f"{instance}.log"
 
     def log_index(self, instance: int) -> Path:

@@ -110,7 +110,8 @@ class Job(QuantumJob):
         statistic: MetricStatistic = MetricStatistic.MAX,
     ) -> dict[str, list[Any]]:
         """Return the metrics that the job has logged until now, as columns; without a limit of rows."""
-        return self._service.metrics(self._id, metric_type, statistic)
+        # By value, so that Braket's own enumerations do as well.
+        return self._service.metrics(self._id, MetricType(metric_type.value), MetricStatistic(statistic.value))
 
     def cancel(self) -> str:
         """End the job and all that it started; return CANCELLING or CANCELLED.

@@ -1,4 +1,4 @@
-"""FolderWatch: sleep until something in a directory changes.
+"""FolderWatch: sleep until something in a directory changes. WriteAlarm: hear of the next write to a file.
 
 By inotify(7) on Linux, where waiting costs nothing; elsewhere, and where the system has no watches left, by
 looking often. Changes made on another machine (NFS) wake nobody: callers look again after a while anyway.
@@ -6,6 +6,7 @@ looking often. Changes made on another machine (NFS) wake nobody: callers look a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -19,6 +20,7 @@ from typing import Self
 _IN_MODIFY = 0x2
 _IN_MOVED_TO = 0x80
 _IN_CREATE = 0x100
+_IN_ONESHOT = 0x80000000
 _POLL_S = 0.02
 
 
@@ -53,14 +55,47 @@ class FolderWatch:
         self.close()
 
 
+class WriteAlarm:
+    """Rings once when a file is written to, and is silent until it is set again.
+
+    So somebody who writes a lot pays for one ring, not for one per write.
+
+    Attributes:
+        fd: becomes readable when it rings; None where the system has no such thing, or none left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        fd = _inotify([]) if sys.platform == "linux" else -1
+        self.fd = fd if fd >= 0 else None
+
+    def set(self) -> None:
+        """Silence it and set it for the next write; harmless to repeat."""
+        if self.fd is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 1 << 16)
+        _add_watch(self.fd, self._path, _IN_MODIFY | _IN_ONESHOT)
+
+    def close(self) -> None:
+        """Let go of it; harmless to repeat."""
+        if self.fd is not None:
+            os.close(self.fd)
+        self.fd = None
+
+
 def _inotify(directories: Iterable[Path]) -> int:
     """Return an inotify descriptor that watches the directories, or -1 when the system has none left."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    fd = int(ctypes.CDLL(None).inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     if fd < 0:
         return -1
     for directory in directories:
-        if libc.inotify_add_watch(fd, os.fsencode(directory), _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE) < 0:
+        if not _add_watch(fd, directory, _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE):
             os.close(fd)
             return -1
     return fd
+
+
+def _add_watch(fd: int, path: Path, mask: int) -> bool:
+    watch = int(ctypes.CDLL(None).inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask)))
+    return watch >= 0

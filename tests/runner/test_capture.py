@@ -1,26 +1,22 @@
-"""Output reaches the log byte by byte, whatever the file system and however it comes."""
+"""The log holds what was written, and the index tells when it came."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
+import select
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from living import wait_until
 from qjob.logs import INDEX_LINE_BYTES, TimeIndex
-from qjob.runner.capture import LogCapture, Move, copy_chunk, splice_chunk
-
-MOVES = [pytest.param(splice_chunk, id="splice"), pytest.param(copy_chunk, id="copy")]
+from qjob.runner.capture import LogCapture
 
 
 @pytest.fixture
@@ -28,220 +24,112 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "0.log"
 
 
-def open_capture(log: Path, move: Move = splice_chunk) -> LogCapture:
-    return LogCapture(log, log.with_suffix(".index"), move=move)
+@pytest.fixture
+def capture(log: Path) -> Iterator[LogCapture]:
+    """A capture whose clock ticks once a look: 1 s, 2 s, …"""
+    made = LogCapture(log, log.with_suffix(".index"), clock=map(float, count(1)).__next__)
+    yield made
+    os.close(made.write_fd)
 
 
-def written(capture: LogCapture, *parts: bytes) -> LogCapture:
-    """Write each part and take it; then close the writer's end."""
+def test_each_growth_is_noted_with_its_time(capture: LogCapture, log: Path) -> None:
+    for part in (b"one\n", b"two\n", b"three, unfinished"):
+        os.write(capture.write_fd, part)
+        capture.note()
+    capture.close()
+    assert log.read_bytes() == b"one\ntwo\nthree, unfinished"
+    index = TimeIndex(log.with_suffix(".index"))
+    assert index.times() == [(0, 1.0), (4, 2.0), (8, 3.0)]
+    assert [index.time_of(offset) for offset in (0, 3, 4, 7, 8, 20)] == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+
+
+def test_no_growth_is_no_entry(capture: LogCapture, log: Path) -> None:
+    for _ in range(3):
+        capture.note()
+    capture.close()
+    assert log.with_suffix(".index").read_bytes() == b""
+
+
+@settings(max_examples=50, deadline=None)
+@given(parts=st.lists(st.binary(max_size=50), max_size=30))
+def test_the_index_is_monotonic_and_of_lines_of_one_length(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
+) -> None:
+    log = tmp_path_factory.mktemp("capture") / "0.log"
+    capture = LogCapture(log, log.with_suffix(".index"))
     for part in parts:
-        writer = threading.Thread(target=_write_all, args=(capture.write_fd, part))
-        writer.start()
-        while writer.is_alive():
-            capture.take()
-        capture.drain()
-    os.close(capture.write_fd)
-    return capture
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-@pytest.mark.parametrize("move", MOVES)
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"x", b"no line end", bytes(range(256)) * 10, b"\0" * 5000, b"\r\x1b[31m\xff\xfe\n", b"y" * 3_500_000],
-    ids=["nothing", "one", "no-end", "all", "nul", "ansi", "long"],
-)
-def test_every_byte_is_kept(log: Path, data: bytes, move: Move) -> None:
-    written(open_capture(log, move), data).close()
-    assert log.read_bytes() == data
-
-
-@pytest.mark.parametrize("move", MOVES)
-def test_a_log_is_added_to(log: Path, move: Move) -> None:
-    written(open_capture(log, move), b"one").close()
-    written(open_capture(log, move), b"two").close()
-    assert log.read_bytes() == b"onetwo"
-    assert TimeIndex(log.with_suffix(".index")).times()[-1][0] == 3
-
-
-@settings(max_examples=20, deadline=None)
-@given(parts=st.lists(st.binary(min_size=1, max_size=200), max_size=10))
-def test_both_ways_give_the_same(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]) -> None:
-    directory = tmp_path_factory.mktemp("both")
-    for name, move in (("splice", splice_chunk), ("copy", copy_chunk)):
-        written(open_capture(directory / name, move), *parts).close()
-    assert (directory / "splice").read_bytes() == (directory / "copy").read_bytes() == b"".join(parts)
-
-
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP])
-def test_a_system_that_cannot_splice_gets_a_copy(log: Path, number: int) -> None:
-    def refuse(_source: int, _target: int) -> int:
-        raise OSError(number, os.strerror(number))
-
-    capture = written(open_capture(log, refuse), b"one", b"two")
+        os.write(capture.write_fd, part)
+        capture.note()
     capture.close()
-    assert capture.error is None
-    assert log.read_bytes() == b"onetwo"
+    os.close(capture.write_fd)
+    data = log.with_suffix(".index").read_bytes()
+    assert len(data) == INDEX_LINE_BYTES * sum(1 for part in parts if part)
+    offsets = [offset for offset, _ in TimeIndex(log.with_suffix(".index")).times()]
+    assert offsets == sorted(set(offsets))
+    assert log.read_bytes() == b"".join(parts)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_a_real_file_that_cannot_be_spliced_to(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="Invalid argument"):
-        _splice_to(Path("/dev/full"))
-    capture = written(LogCapture(Path("/dev/full"), tmp_path / "index"), b"x" * 100_000)
-    assert capture.error is not None
-    assert capture.error.errno == errno.ENOSPC  # the copy's own
-    with contextlib.suppress(OSError):
-        capture.close()
+def test_several_writers_append_whole_lines(capture: LogCapture, log: Path) -> None:
+    text = "import os\nfor i in range(2000): os.write(1, b'%d\\n' % i)"
+    writers = [subprocess.Popen([sys.executable, "-c", text], stdout=capture.write_fd) for _ in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    capture.close()
+    assert sorted(map(int, log.read_text().split())) == sorted(list(range(2000)) * 3)
 
 
-def _splice_to(path: Path) -> None:
-    read_fd, write_fd = os.pipe()
-    os.write(write_fd, b"x")
-    with path.open("wb") as file:
-        try:
-            splice_chunk(read_fd, file.fileno())
-        finally:
-            os.close(read_fd)
-            os.close(write_fd)
+def test_a_log_is_gone_on_with(log: Path) -> None:
+    log.write_bytes(b"of an earlier attempt\n")
+    capture = LogCapture(log, log.with_suffix(".index"), clock=lambda: 5.0)
+    os.write(capture.write_fd, b"more\n")
+    capture.close()
+    os.close(capture.write_fd)
+    assert log.read_bytes() == b"of an earlier attempt\nmore\n"
+    assert TimeIndex(log.with_suffix(".index")).times() == [(22, 5.0)]
 
 
-def test_the_index_has_lines_of_one_length_in_order(log: Path) -> None:
-    before = time.time()
-    capture = open_capture(log)
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_the_alarm_rings_for_a_write_and_again_after_it_was_heeded(capture: LogCapture, log: Path) -> None:
+    assert capture.alarm_fd is not None
+    poll = select.poll()
+    poll.register(capture.alarm_fd, select.POLLIN)
+    assert not poll.poll(0)
+    for written in (3, 6):
+        os.write(capture.write_fd, b"abc")
+        assert poll.poll(5000)
+        assert capture.heed()
+        assert not poll.poll(0)
+        assert len(TimeIndex(log.with_suffix(".index")).times()) * 3 == written
+    capture.close()
+
+
+def test_a_refused_entry_is_told_and_the_log_goes_on(log: Path) -> None:
+    text = (
+        "import os, resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from qjob.runner.capture import LogCapture\n"
+        "log = Path(sys.argv[1])\n"
+        "capture = LogCapture(log, log.with_suffix('.index'))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))\n"
+        "for _ in range(3):\n"
+        "    os.write(capture.write_fd, b'x')\n"
+        "    capture.note()\n"
+        "print(capture.error is not None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text, str(log)], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    assert log.read_bytes() == b"xxx"
+
+
+def test_descriptors_are_let_go(tmp_path: Path) -> None:
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc to count descriptors in")
+    before = opened()
     for number in range(20):
-        _write_all(capture.write_fd, b"%06d\n" % number)
-        capture.take()
-        _until_the_clock_moves()
-    os.close(capture.write_fd)
-    capture.close()
-    lines = log.with_suffix(".index").read_bytes().splitlines(keepends=True)
-    assert {len(line) for line in lines} == {INDEX_LINE_BYTES}
-    offsets, times = zip(*(map(int, line.split()) for line in lines), strict=True)
-    assert list(offsets) == [7 * number for number in range(20)]
-    assert list(times) == sorted(times)
-    assert before <= times[0] / 1e6 <= times[-1] / 1e6 <= time.time()
-
-
-def _until_the_clock_moves() -> None:
-    start = time.time()
-    while time.time() - start < 0.0011:  # an index line a millisecond at most
-        pass
-
-
-def test_many_small_writes_cost_few_index_lines(log: Path) -> None:
-    start = time.time()
-    capture = open_capture(log)
-    for _ in range(2000):
-        os.write(capture.write_fd, b"x")
-        capture.take()
-    written(capture).close()
-    took_ms = (time.time() - start) * 1000
-    assert log.with_suffix(".index").stat().st_size / INDEX_LINE_BYTES <= took_ms + 1
-
-
-def test_a_writer_that_dribbles_loses_nothing(log: Path) -> None:
-    capture = open_capture(log)
-    script = "import os\nfor i in range(3000): os.write(1, b'%d,' % i)"
-    with subprocess.Popen([sys.executable, "-c", script], stdout=capture.write_fd) as writer:
+        capture = LogCapture(tmp_path / f"{number}.log", tmp_path / f"{number}.index")
+        capture.close()
         os.close(capture.write_fd)
-        while writer.poll() is None:
-            capture.take()
-    capture.drain()
-    capture.close()
-    assert log.read_bytes() == b"".join(b"%d," % i for i in range(3000))
-
-
-def test_take_says_when_nobody_can_write_any_more(log: Path) -> None:
-    capture = open_capture(log)
-    other = os.dup(capture.write_fd)
-    os.close(capture.write_fd)
-    assert capture.take()
-    os.close(other)
-    assert not capture.take()
-    capture.close()
-
-
-def test_one_turn_takes_a_share_so_that_others_get_theirs(log: Path) -> None:
-    capture = open_capture(log)
-    writer = threading.Thread(target=_write_all, args=(capture.write_fd, b"x" * (40 << 20)))
-    writer.start()
-    assert capture.take()
-    assert log.stat().st_size <= 16 << 20
-    while writer.is_alive():
-        capture.take()
-    os.close(capture.write_fd)
-    capture.drain()
-    capture.close()
-    assert log.stat().st_size == 40 << 20
-
-
-@pytest.mark.parametrize("move", MOVES)
-def test_no_descriptor_is_left_open(log: Path, move: Move) -> None:
-    before = sorted(os.listdir("/proc/self/fd") if sys.platform == "linux" else os.listdir("/dev/fd"))
-    for _ in range(5):
-        written(open_capture(log, move), b"x").close()
-    after = sorted(os.listdir("/proc/self/fd") if sys.platform == "linux" else os.listdir("/dev/fd"))
-    assert len(after) == len(before)
-
-
-def test_a_child_of_the_runner_inherits_nothing_but_its_output(log: Path) -> None:
-    capture = open_capture(log)
-    assert not os.get_inheritable(capture.read_fd)
-    assert not os.get_inheritable(capture.write_fd)
-    written(capture).close()
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size; Python has SIGXFSZ ignored, so writes fail with EFBIG."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.parametrize("move", MOVES)
-def test_what_the_disk_refuses_is_an_error_and_no_dam(log: Path, move: Move) -> None:
-    with file_size_limit(1 << 16):
-        capture = written(open_capture(log, move), b"y" * 1000, b"x" * 5_000_000)
-    assert capture.error is not None
-    assert capture.error.errno == errno.EFBIG
-    assert log.read_bytes() == b"y" * 1000 + b"x" * ((1 << 16) - 1000)
-    capture.close()
-
-
-@pytest.mark.parametrize("move", MOVES)
-def test_the_index_is_true_whatever_became_of_the_first_try(log: Path, move: Move) -> None:
-    """A refused index line must not make later ones lie about where bytes are."""
-    index = log.with_suffix(".index")
-    capture = LogCapture(log, Path("/dev/full"), move=move)
-    written(capture, b"one")
-    assert capture.error is not None
-    assert capture.error.errno == errno.ENOSPC
-    assert log.read_bytes() == b"one"
-    assert not index.exists()
-    capture.close()
-
-
-def test_two_hundred_megabytes_pass_quickly(log: Path) -> None:
-    capture = open_capture(log)
-    script = "import os\npart = b'x' * 99 + b'\\n'\nfor _ in range(200): os.write(1, part * 10_000)"
-    start = time.process_time()
-    with subprocess.Popen([sys.executable, "-c", script], stdout=capture.write_fd) as writer:
-        os.close(capture.write_fd)
-        os.set_blocking(capture.read_fd, True)  # instead of the runner's poll
-        while capture.take():
-            pass
-        writer.wait()
-    capture.close()
-    assert log.stat().st_size == 200_000_000
-    assert time.process_time() - start < 5
+    wait_until(lambda: opened() == before)

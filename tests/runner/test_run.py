@@ -218,7 +218,7 @@ def test_an_instance_is_alone_with_its_output(run: Run) -> None:
         "import os, signal\n"
         "links = {fd: os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd')\n"
         "         if os.path.exists(f'/proc/self/fd/{fd}') or fd in '012'}\n"
-        "print(sorted(link.partition(':')[0] for link in links.values()))\n"
+        "print(sorted(os.path.basename(link).partition(':')[0] for link in links.values()))\n"
         "print(os.getsid(0) == os.getpid() == os.getpgid(0))\n"
         "print([n.name for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD) if signal.getsignal(n)])\n"
         "print(open('/proc/self/oom_score_adj').read().strip())\n",
@@ -227,8 +227,8 @@ def test_an_instance_is_alone_with_its_output(run: Run) -> None:
     assert ran.outcome.exit_codes == (0, 0, 0)
     for number in range(3):
         said = ran.folder.log(number).read_text().splitlines()
-        # stdin, stdout and stderr, which are one pipe, and the report's pipe, of which the script knows nothing
-        assert said[0] == "['/dev/null', 'pipe', 'pipe', 'pipe']"
+        # stdout and stderr are the log; and there is the report's pipe, of which the script knows nothing
+        assert said[0] == f"['{number}.log', '{number}.log', 'null', 'pipe']"
         assert said[1:] == ["True", "[]", "300"]
 
 

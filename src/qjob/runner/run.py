@@ -37,6 +37,7 @@ EXIT_TAKEN = 75
 """Another runner has this job."""
 
 _LOOK_S = 1.0  # how often the cancel mark is looked for, in case the signal never came
+_LOOK_WITHOUT_ALARM_S = 0.02  # how often the logs are looked at where nothing tells that they grew
 _KILL_AGAIN_S = 0.05
 _STRAGGLERS_GRACE_S = 2.0  # for processes that the script left behind when it ended
 _RESERVE_BYTES = 1 << 16  # kept free for the outcome, should the disk fill up
@@ -117,8 +118,8 @@ class Run:
     def _begin(self) -> None:
         become_subreaper()
         self._listen_for_signals()
+        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # first of all: without room the job is not begun
         self._event(EventType.STARTING_INSTANCE, "", host=os.uname().nodename, pid=os.getpid())
-        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)
         for directory in (self._folder.logs, self._folder.results, self._folder.checkpoints):
             directory.mkdir(mode=0o700, exist_ok=True)
         self._deadline = time.monotonic() + min(self._spec.stopping_condition.maxRuntimeInSeconds, _FOR_EVER_S)
@@ -128,7 +129,8 @@ class Run:
             environment = instance_environment(self._submitter, self._folder, self._spec, number)
             instance = start_instance(self._folder, self._spec, number, environment)
             self._instances.append(instance)
-            self._listen(instance.capture.read_fd, instance.capture.take)
+            if instance.capture.alarm_fd is not None:
+                self._listen(instance.capture.alarm_fd, instance.capture.heed)
             self._listen(instance.report_fd, instance.hear)
 
     def _python(self) -> dict[str, str]:
@@ -157,16 +159,20 @@ class Run:
         self._terminated = True
 
     def _wait(self) -> None:
-        """Sleep until there is output, a signal or a deadline, and move the output."""
+        """Sleep until there is output, a signal or a deadline, and note the output."""
         for fd, _ in self._poll.poll(self._next_turn_s() * 1000):
             if not self._on_readable[fd]():
                 self._poll.unregister(fd)
+        for instance in self._instances:
+            if instance.capture.alarm_fd is None:
+                instance.capture.note()
 
     def _next_turn_s(self) -> float:
         now = time.monotonic()
         until_limit = self._deadline - now if self._ending is None else _MAX_TURN_S
         until_kill = self._kill_at - now if self._kill_at is not None else _MAX_TURN_S
-        return max(0.0, min(_LOOK_S, until_limit, until_kill))
+        without_alarm = any(instance.capture.alarm_fd is None for instance in self._instances)
+        return max(0.0, min(_LOOK_WITHOUT_ALARM_S if without_alarm else _LOOK_S, until_limit, until_kill))
 
     def _reap(self) -> bool:
         """Take note of the processes that ended; return whether any of the job's is left."""
@@ -190,7 +196,7 @@ class Run:
             self._kill_at = time.monotonic() + _KILL_AGAIN_S
 
     def _end_if_due(self) -> None:
-        lost = self._lost_output()
+        refused = self._refused_by_disk()
         self._failed = self._failed or first_failure(self._instances)
         if self._folder.cancel_mark.exists():
             self._end(JobStatus.CANCELLED, "")
@@ -200,8 +206,8 @@ class Run:
             reason = time_limit_reason(self._spec.stopping_condition.maxRuntimeInSeconds)
             self._end(JobStatus.FAILED, reason)
             self._event(EventType.MAX_RUNTIME_EXCEEDED, reason)
-        elif lost is not None:
-            self._end(JobStatus.FAILED, disk_reason(lost))
+        elif refused is not None:
+            self._end(JobStatus.FAILED, disk_reason(refused))
         elif self._failed is not None or all(i.exit_code is not None for i in self._instances):
             self._end_stragglers()
 
@@ -223,9 +229,7 @@ class Run:
     def _finish(self) -> Outcome:
         """All processes are gone: keep the rest of their output and say how it ended."""
         for instance in self._instances:
-            instance.capture.drain()
-            with contextlib.suppress(OSError):  # what the disk refuses now is in capture.error or the outcome
-                instance.capture.close()
+            instance.capture.close()
         for directory in (self._folder.results, self._folder.checkpoints):
             remove_temporaries(directory)
         self._reserve.unlink(missing_ok=True)
@@ -246,16 +250,13 @@ class Run:
         traceback = failed.traceback if failed is not None else ""
         if self._ending is not None:
             return (*self._ending, traceback)
-        lost = self._lost_output()
-        if lost is not None:
-            return JobStatus.FAILED, disk_reason(lost), traceback
         if failed is None:
             return JobStatus.COMPLETED, "", ""
         memory_ran_out = kernel_oom_kills() > self._oom_kills
         reason = failure_reason(failed, len(self._instances), memory_ran_out)
         return JobStatus.FAILED, reason, traceback or self._native_stack(failed)
 
-    def _lost_output(self) -> OSError | None:
+    def _refused_by_disk(self) -> OSError | None:
         return next((i.capture.error for i in self._instances if i.capture.error), None)
 
     def _native_stack(self, failed: Instance) -> str:

@@ -101,7 +101,7 @@ def test_fifty_submitters_at_once_start_one_dispatcher(place: Any, tmp_path: Pat
     def submit(folder: JobFolder) -> None:
         barrier.wait()
         engine = Counting(place.state.path, place.jobs, slots=8, idle_s=5.0)
-        engine.submit(folder, folder.readmake_spec())
+        engine.submit(folder, folder.read_spec())
 
     processes = [context.Process(target=submit, args=(folder,)) for folder in folders]
     for process in processes:
@@ -347,7 +347,7 @@ def test_a_damaged_queue_is_told_with_its_remedy_and_the_remedy_works(place: Any
     fresh = place.engine(slots=1)
     refused = place.folder(BRIEF)
     with pytest.raises(SubmitError, match=r"queue\.db cannot be used: .*\. Move it away"):
-        fresh.submit(refused, refused.readmake_spec())
+        fresh.submit(refused, refused.read_spec())
     place.state.queue.rename(place.path / "away")
     seen = fresh.observe([running_ref, waiting_ref])
     assert seen[running_ref].presence is Presence.RUNNING
@@ -392,7 +392,7 @@ def test_a_forked_submitter_opens_the_queue_for_itself(place: Any, wait_for: Wai
     engine = place.engine()
     first = place.submit(engine, BRIEF)[0]
     second = place.folder(BRIEF)
-    process = multiprocessing.get_context("fork").Process(target=engine.submit, args=(second, second.readmake_spec()))
+    process = multiprocessing.get_context("fork").Process(target=engine.submit, args=(second, second.read_spec()))
     process.start()
     process.join()
     assert process.exitcode == 0

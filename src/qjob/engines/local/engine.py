@@ -77,8 +77,10 @@ class LocalEngine:
 
     def submit(self, folder: JobFolder, spec: JobSpec) -> str:
         """Put the job into the queue and wake the dispatcher."""
-        with self._translated(SubmitError):
-            self._queue().add(self._queued(folder, spec), self._slots)
+        has_begun = folder.events.exists()  # by an earlier call: then "never" would be the wrong word
+        with self._translated(EngineUnavailable if has_begun else SubmitError):
+            if not self._queue().jobs([folder.id]):  # what is there needs no room on the disk
+                self._queue().add(self._queued(folder, spec), self._slots)
         self._wake()
         return f"{self._host}/{folder.id}"
 
