@@ -232,6 +232,21 @@ def test_an_instance_is_alone_with_its_output(run: Run) -> None:
         assert said[1:] == ["True", "[]", "300"]
 
 
+def test_a_crash_among_many_threads_is_told_by_its_own_stack(run: Run) -> None:
+    ran = run(
+        "import ctypes, threading\n"
+        "def wait(n):\n    if n: return wait(n - 1)\n    ready.release(); go.wait()\n"
+        "go, ready = threading.Event(), threading.Semaphore(0)\n"
+        "for _ in range(40): threading.Thread(target=wait, args=(60,), daemon=True).start()\n"
+        "for _ in range(40): ready.acquire()\n"
+        "def crash(): ctypes.string_at(0)\n"
+        "crash()\n"
+    )
+    assert "crashed in native code (signal 11, SIGSEGV)" in ran.outcome.reason
+    assert "in crash" in ran.outcome.traceback
+    assert "qjob/runner" not in ran.outcome.traceback
+
+
 def test_unfinished_files_of_a_killed_script_are_removed(run: Run) -> None:
     ran = run(
         "import os\n"

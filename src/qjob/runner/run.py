@@ -42,6 +42,8 @@ _KILL_AGAIN_S = 0.05
 _STRAGGLERS_GRACE_S = 2.0  # for processes that the script left behind when it ended
 _RESERVE_BYTES = 1 << 16  # kept free for the outcome, should the disk fill up
 _MAX_TURN_S = 3600.0
+_CRASH_BYTES = 1 << 20  # faulthandler tells of at most 100 threads and of 100 frames of each
+_MAX_STACK_CHARS = 16_000
 _FOR_EVER_S = 1e10  # a limit beyond that is none, and need not fit into a float
 
 
@@ -261,12 +263,15 @@ class Run:
 
     def _native_stack(self, failed: Instance) -> str:
         """Return what faulthandler wrote at the end of the log when native code crashed."""
-        tail = _tail(self._folder.log(failed.number), 8192).decode("utf-8", "backslashreplace")
+        tail = _tail(self._folder.log(failed.number), _CRASH_BYTES).decode("utf-8", "backslashreplace")
         start = tail.rfind("Fatal Python error")
         if start < 0 or (failed.exit_code or 0) >= 0:
             return ""
+        error, _, stacks = tail[start:].partition("\n")
+        crashed = max(0, stacks.find("Current thread"))
+        lines = [error, *stacks[crashed : crashed + _MAX_STACK_CHARS].splitlines()]
         ours = f'File "{Path(__file__).parent}'
-        return "\n".join(line for line in tail[start:].splitlines() if ours not in line)
+        return "\n".join(line for line in lines if ours not in line)
 
     def _event(self, kind: EventType, message: str, **detail: str | int) -> None:
         event = JobEvent(type=kind, time=_now(), message=message, detail=detail)

@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,36 @@ def test_a_job_wider_than_the_machine_runs_alone(place: Any, wait_for: Wait) -> 
     assert "and the job takes 2" in engine.observe([wide[1]])[wide[1]].message
     go(narrow[0])
     assert wait_for(wide[0]).status is JobStatus.COMPLETED
+
+
+@pytest.fixture
+def few_processes() -> Iterator[Path]:
+    """A control group with a limit of processes; a process joins it by writing its pid."""
+    group = Path(f"/sys/fs/cgroup/pids/qjob-test-{uuid.uuid4().hex}")
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("no right to make a control group with a limit of processes")
+    yield group
+    (group / "pids.max").write_text("max")
+    wait_until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def test_when_no_process_is_to_be_had_the_job_waits(few_processes: Path, new_place: Any, wait_for: Wait) -> None:
+    place = new_place("few")
+    engine = place.engine(idle_s=0.3)
+    wait_for(place.submit(engine, BRIEF)[0])
+    wait_until(lambda: place.queue().is_empty())
+    dispatcher = place.dispatcher()
+    (few_processes / "cgroup.procs").write_text(str(dispatcher))
+    (few_processes / "pids.max").write_text("1")
+    folder, ref = place.submit(engine, BRIEF)
+    wait_until(lambda: "Resource temporarily unavailable" in place.state.log.read_text())
+    assert engine.observe([ref])[ref].presence is Presence.WAITING
+    (few_processes / "pids.max").write_text("max")
+    assert wait_for(folder).status is JobStatus.COMPLETED
+    assert place.dispatcher() == dispatcher
 
 
 # What people do to files

@@ -133,8 +133,15 @@ class Dispatcher:
             self._start(job)
 
     def _start(self, job: QueuedJob) -> None:
-        if self._queue.claim(job.id):
-            self._supervise(start_runner(_folder_of(job)))
+        if not self._queue.claim(job.id):
+            return
+        try:
+            runner = start_runner(_folder_of(job))
+        except OSError as error:  # no process to be had now
+            print(f"{job.folder}: {error}", file=sys.stderr)
+            self._queue.put_back(job.id)
+        else:
+            self._supervise(runner)
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
