@@ -47,7 +47,7 @@ class Plant:
 PLANTS = {
     "Imports go down only": [
         Plant(file="download.py", line="import qjob.config", said="qjob.download is not allowed to import qjob.config"),
-        Plant(file="logs.py", line="import qjob.watch", said="qjob.logs is not allowed to import qjob.watch"),
+        Plant(file="logs.py", line="import qjob.staging", said="qjob.logs is not allowed to import qjob.staging"),
         Plant(file="novel.py", line="", said="- qjob.novel"),
     ],
     "Nothing inside imports through the front": [

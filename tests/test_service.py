@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qjob.engine import Observation
 from qjob.errors import (
     AmbiguousJob,
     EngineUnavailable,
@@ -34,14 +35,17 @@ from qjob.errors import (
     StoreMissing,
     SubmitError,
 )
+from qjob.folder import JobFolder
+from qjob.logs import LogPiece
 from qjob.model.config import InstanceConfig, MetricType
 from qjob.model.naming import arn_of
 from qjob.model.outcome import Outcome
 from qjob.model.record import JobRecord, QueueInfo
+from qjob.model.spec import JobSpec
 from qjob.model.status import JobStatus
 from qjob.service import Service
 from qjob.store.store import Query, Store
-from scene import Scene
+from scene import MoodyEngine, Scene
 
 SOON_S = 20.0
 """What no wait here may take."""
@@ -179,6 +183,36 @@ def test_a_job_that_cannot_be_handed_over_now_is_named(scene: Scene, service: Se
         service.submit(scene.submission())
     [job_id] = os.listdir(scene.jobs)
     assert f"Job {job_id} is on record and will be handed over" in str(error.value)
+
+
+class Interrupted(MoodyEngine):
+    """An engine during whose first submit somebody presses Ctrl-C, before or after it has taken the job."""
+
+    takes = False
+    interrupts = True
+
+    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
+        if self.interrupts:
+            self.interrupts = False
+            if self.takes:
+                super().submit(folder, spec)
+            raise KeyboardInterrupt
+        return super().submit(folder, spec)
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_a_submit_that_was_interrupted_runs_nothing(scene: Scene, takes: bool) -> None:
+    engine = Interrupted(scene.clock)
+    engine.takes = takes
+    scene.engine = engine
+    service = scene.service()
+    with pytest.raises(KeyboardInterrupt):
+        service.submit(scene.submission())
+    [job_id] = os.listdir(scene.jobs)
+    record = service.wait(job_id, SOON_S, interval_s=0.02)
+    assert record.status is JobStatus.CANCELLED
+    assert record.failure_reason == "The job was cancelled: The submit was interrupted."
+    assert service.folder(job_id).instances() == []
 
 
 def test_checkpoints_are_carried_over(scene: Scene, service: Service) -> None:
@@ -555,17 +589,15 @@ def test_two_processes_follow_at_once_and_see_every_byte(scene: Scene, service: 
 
 def test_a_queued_job_says_what_it_waits_for(scene: Scene, service: Service) -> None:
     first, second = scene.submitted(service), scene.submitted(service)
+    reader = service.log(second.id)
     said: list[QueueInfo] = []
 
-    def waiting(queue: QueueInfo) -> None:
-        said.append(queue)
+    def read(final: bool) -> Iterator[LogPiece]:
         scene.engine.step()
+        return reader.pieces(final=final)
 
-    shown = []
-    for data in followed(service, second.id, interval_s=0.02, waiting=waiting):
-        shown.append(data)
-        scene.engine.step()
-    assert b"".join(shown) == b"hello\n"
+    pieces = service.follow(second.id, read, 0.02, said.append)
+    assert b"".join(piece.data for piece in pieces) == b"hello\n"
     assert said[0] == QueueInfo(position=2, message="its turn")
     assert QueueInfo(position=1, message="its turn") in said
     assert service.record(first.id).status is JobStatus.COMPLETED
@@ -638,29 +670,24 @@ def test_a_job_that_has_ended_cannot_be_cancelled(scene: Scene, service: Service
     assert service.record(record.id) == record
 
 
-def test_a_job_that_ended_before_the_mark_says_so(scene: Scene, service: Service) -> None:
+class EndsMeanwhile(MoodyEngine):
+    """An engine whose jobs end just after it has said that they run."""
+
+    def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
+        seen = super().observe(refs)
+        self.step()
+        return seen
+
+
+def test_a_job_that_ended_just_before_the_mark_says_so(scene: Scene, service: Service) -> None:
+    engine = EndsMeanwhile(scene.clock)
+    scene.engine = engine
     record = scene.submitted(service)
-    scene.engine.step()
-    service.record(record.id)
-
-    def end_first(job_id: str) -> None:
-        """End the job between the look and the mark, as another process may."""
-
-    engine = scene.engine
-    folder = service.folder(record.id)
-    ended_at = scene.clock()
-
-    class EndsMeanwhile(Store):
-        done = False
-
-        def get(self, ids: Any) -> dict[str, JobRecord]:
-            return super().get(ids)
-
-    end_first(record.id)
-    folder.write_outcome(Outcome(status=JobStatus.COMPLETED, ended_at=ended_at, exit_codes=(0,)))
-    assert engine is scene.engine
+    engine.step()
     with pytest.raises(JobStateError, match="is COMPLETED"):
         service.cancel(record.id)
+    ended = service.record(record.id)
+    assert (ended.status, ended.cancel_requested_at) == (JobStatus.COMPLETED, None)
 
 
 def test_a_completion_after_the_cancellation_is_a_cancellation(scene: Scene, service: Service) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from qjob.atomic import write_whole
-from qjob.watch import FolderWatch
+from qjob.watch import FolderWatch, WriteAlarm
 
 LONG_S = 30.0
 """What nothing here may take: a watch that sleeps it out has missed what happened."""
@@ -108,3 +109,47 @@ def test_watches_are_given_back(directory: Path) -> None:
         watch.close()
         watch.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# The alarm
+
+
+@pytest.fixture
+def alarm(directory: Path) -> Iterator[WriteAlarm]:
+    made = WriteAlarm(directory / "old")
+    if made.fd is None:
+        pytest.skip("only inotify tells of a write to a file")
+    yield made
+    made.close()
+
+
+def rings(alarm: WriteAlarm) -> bool:
+    assert alarm.fd is not None
+    return bool(select.select([alarm.fd], [], [], 0)[0])
+
+
+def test_an_alarm_rings_once_for_any_number_of_writes(directory: Path, alarm: WriteAlarm) -> None:
+    _append(directory / "old")
+    assert not rings(alarm)  # it was not set yet
+    for _ in range(2):
+        alarm.set()
+        alarm.set()
+        assert not rings(alarm)
+        for _ in range(3):
+            _append(directory / "old")
+        assert rings(alarm)
+    alarm.set()
+    assert not rings(alarm)
+
+
+def test_an_alarm_hears_nothing_of_other_files(directory: Path, alarm: WriteAlarm) -> None:
+    alarm.set()
+    _append(directory / "other")
+    assert not rings(alarm)
+
+
+def test_an_alarm_can_be_closed_twice_and_set_after_that(alarm: WriteAlarm) -> None:
+    alarm.close()
+    alarm.close()
+    alarm.set()
+    assert alarm.fd is None

@@ -361,6 +361,13 @@ def test_exit(run: Run, code: str, exit_code: int, reason: str | None) -> None:
     assert "Traceback" not in ran.log
 
 
+def test_a_traceback_needs_no_module(run: Run) -> None:
+    ran = run("import sys\nfor name in ('traceback', 'json', 'contextlib'): sys.modules[name] = None\n1/0\n")
+    assert ran.outcome.reason == "AlgorithmError: ZeroDivisionError: division by zero, exit code: 1"
+    assert "1/0" in ran.outcome.traceback
+    assert ran.outcome.traceback == ran.log
+
+
 def test_a_limit_on_memory_ends_in_the_users_traceback(run: Run) -> None:
     ran = run(
         "import resource\n"

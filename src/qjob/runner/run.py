@@ -63,7 +63,7 @@ def run_job(folder: JobFolder) -> int:
                 folder.write_outcome(_run_locked(folder))
     except OSError as error:
         with contextlib.suppress(OSError):  # the same disk, and the exit code tells of it too
-            print(f"{folder.path}: {error}", file=sys.stderr)
+            os.write(2, os.fsencode(f"{folder.path}: {error}\n"))  # unbuffered, or Python tries it again at its end
         return EXIT_FOLDER
     return EXIT_OUTCOME
 

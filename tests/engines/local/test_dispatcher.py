@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -202,6 +203,20 @@ def test_a_runner_that_was_killed_while_no_dispatcher_was_there(place: Any, wait
     wait_until(lambda: not processes_naming(folder.id))
 
 
+def test_a_runner_that_somebody_else_has_started_is_adopted(place: Any, wait_for: Wait) -> None:
+    folder = place.folder(UNTIL_TOLD)
+    with subprocess.Popen([sys.executable, "-P", "-m", "qjob.runner", str(folder.path)]) as runner:
+        until_started(folder)
+        engine = place.engine()
+        ref = engine.submit(folder, folder.read_spec())
+        wait_until(lambda: engine._queue().jobs([folder.id])[folder.id].pid == runner.pid)
+        assert engine.observe([ref])[ref].presence is Presence.RUNNING
+        go(folder)
+        assert wait_for(folder).status is JobStatus.COMPLETED
+        wait_until(lambda: place.queue().is_empty())
+    assert folder.log(0).read_bytes() == b"started\n"
+
+
 def test_a_pid_that_was_given_out_again_fools_nobody(place: Any, wait_for: Wait) -> None:
     """The runner of a claimed job was killed at once, and its pid is now somebody else's."""
     folder = place.folder(BRIEF)
@@ -393,7 +408,7 @@ def test_a_damaged_queue_is_told_with_its_remedy_and_the_remedy_works(place: Any
 
 def test_a_queue_that_is_removed_is_made_anew_for_an_engine_that_is_in_use(place: Any, wait_for: Wait) -> None:
     """Nobody looks: the dispatcher that is at work sees for itself that its queue is no more."""
-    engine = place.engine()
+    engine = place.engine(idle_s=600.0)
     wait_for(place.submit(engine, BRIEF)[0])
     wait_until(lambda: place.queue().is_empty())
     for part in ("", "-wal", "-shm"):

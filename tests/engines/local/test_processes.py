@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,18 @@ from qjob.engines.local.processes import is_alive, start_time
 pytestmark = pytest.mark.live
 
 
+@contextmanager
+def sleeper(program: str | Path = "sleep") -> Iterator[subprocess.Popen[bytes]]:
+    """A process that sleeps, and is gone after that."""
+    with subprocess.Popen([program, "600"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_a_process_lives_from_its_start_to_its_end() -> None:
-    with subprocess.Popen(["sleep", "600"]) as process:
+    with sleeper() as process:
         started = start_time(process.pid)
         assert started is not None
         assert start_time(process.pid) == started
@@ -31,11 +43,10 @@ def test_a_process_lives_from_its_start_to_its_end() -> None:
 
 
 def test_a_stopped_process_lives() -> None:
-    with subprocess.Popen(["sleep", "600"]) as process:
+    with sleeper() as process:
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         assert start_time(process.pid) is not None
-        process.kill()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -43,13 +54,12 @@ def test_a_stopped_process_lives() -> None:
 def test_a_name_cannot_fool_us(tmp_path: Path, name: str) -> None:
     program = tmp_path / name
     program.symlink_to("/bin/sleep")
-    with subprocess.Popen([program, "600"]) as process:
+    with sleeper(program) as process:
         assert start_time(process.pid) is not None
-        process.kill()
 
 
 def test_ps_tells_it_where_there_is_no_proc() -> None:
-    with subprocess.Popen(["sleep", "600"]) as process:
+    with sleeper() as process:
         started = processes._start_time_by_ps(process.pid)
         assert started is not None
         assert processes._start_time_by_ps(process.pid) == started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,20 @@ def test_a_new_file_is_opened_by_many_at_once_over_and_over(tmp_path: Path) -> N
         queue = Queue(path, durable=False)
         assert len(waiting(queue)) == 160
         queue.close()
+
+
+def test_a_queue_is_current_for_its_process_and_as_long_as_its_file_is_there(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue.db", durable=False)
+    assert queue.is_current()
+    child = os.fork()
+    if child == 0:
+        os._exit(7 if queue.is_current() else 0)
+    assert os.waitpid(child, 0)[1] == 0
+    (tmp_path / "queue.db").rename(tmp_path / "away")
+    assert not queue.is_current()
+    Queue(tmp_path / "queue.db", durable=False).close()
+    assert not queue.is_current()
+    queue.close()
 
 
 def test_threads_share_a_queue(queue: Queue) -> None:
