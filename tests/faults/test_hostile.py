@@ -154,6 +154,14 @@ def test_a_job_that_stops_itself_can_be_cancelled(submit: Submit, service: Servi
     assert job.wait(20) == "CANCELLED"
 
 
+def test_a_runner_that_is_stopped_can_be_cancelled(submit: Submit, service: Service) -> None:
+    job = submit(SLEEPER)
+    until_started(job, service)
+    os.kill(service.folder(job.id).read_events()[0].detail["pid"], signal.SIGSTOP)
+    job.cancel()
+    assert job.wait(20) == "CANCELLED"
+
+
 def test_a_dispatcher_that_is_stopped_for_a_while(submit: Submit, service: Service, home: Path) -> None:
     first = submit(SLEEPER)
     until_started(first, service)

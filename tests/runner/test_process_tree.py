@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +160,26 @@ def test_the_script_has_its_grace_to_save_something(folder_of: Prepare, start: S
     ran = finish(folder, runner)
     assert ran.log == "started\nsaved\n"
     assert (ran.outcome.status, ran.outcome.exit_codes) == (JobStatus.CANCELLED, (3,))
+
+
+def test_a_script_that_was_stopped_has_its_grace_too(folder_of: Prepare, start: Start, finish: Finish) -> None:
+    folder = folder_of(
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(3)))\n"
+        "print('started', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "signal.pause()\n",
+        grace_s=20.0,
+    )
+    runner = start(folder)
+    wait_until(lambda: stopped_children(runner.pid))
+    cancel(folder, runner)
+    assert finish(folder, runner).log == "started\nsaved\n"
+
+
+def stopped_children(pid: int) -> list[int]:
+    children = process_tree.children(pid)
+    return [child for child in children if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T"]
 
 
 def test_a_script_may_kill_its_own_process_group(run: Run) -> None:

@@ -224,7 +224,9 @@ class Run:
             self._kill_after(self._spec.grace_s if several else min(self._spec.grace_s, _STRAGGLERS_GRACE_S))
 
     def _kill_after(self, grace_s: float) -> None:
-        signal_all(descendants(os.getpid()), signal.SIGTERM)
+        pids = descendants(os.getpid())
+        signal_all(pids, signal.SIGTERM)
+        signal_all(pids, signal.SIGCONT)  # those that were stopped would not hear of it
         if self._kill_at is None:
             self._kill_at = time.monotonic() + grace_s
 

@@ -155,6 +155,10 @@ class Store:
                 self._db.close()
             self._db = None
 
+    def __del__(self) -> None:
+        """Let go of the file: nobody has to close a service, and from 3.13 on Python warns of open databases."""
+        self.close()
+
     @contextmanager
     def _using(self, fresh: bool = False) -> Iterator[sqlite3.Connection]:
         self._start_anew_after_fork()

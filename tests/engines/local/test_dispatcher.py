@@ -205,7 +205,8 @@ def test_a_runner_that_was_killed_while_no_dispatcher_was_there(place: Any, wait
 
 def test_a_runner_that_somebody_else_has_started_is_adopted(place: Any, wait_for: Wait) -> None:
     folder = place.folder(UNTIL_TOLD)
-    with subprocess.Popen([sys.executable, "-P", "-m", "qjob.runner", str(folder.path)]) as runner:
+    runner = subprocess.Popen([sys.executable, "-P", "-m", "qjob.runner", str(folder.path)])
+    try:
         until_started(folder)
         engine = place.engine()
         ref = engine.submit(folder, folder.read_spec())
@@ -214,6 +215,9 @@ def test_a_runner_that_somebody_else_has_started_is_adopted(place: Any, wait_for
         go(folder)
         assert wait_for(folder).status is JobStatus.COMPLETED
         wait_until(lambda: place.queue().is_empty())
+    finally:
+        runner.kill()
+        runner.wait()
     assert folder.log(0).read_bytes() == b"started\n"
 
 

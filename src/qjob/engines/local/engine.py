@@ -26,6 +26,7 @@ from qjob.model.spec import JobSpec
 NAME = "local"
 OPTIONS = {"slots": "how many of the machine's slots the job takes; default: its number of instances"}
 _DEFAULT_IDLE_S = 300.0
+_MAX_SLOTS = 1_000_000_000  # what surely fits into the queue's numbers, also as a sum
 
 
 class LocalEngine:
@@ -109,6 +110,7 @@ class LocalEngine:
             # the runner's parent, had collected it within these microseconds and 2^22 others had started.
             with suppress(ProcessLookupError):
                 os.kill(job.pid, signal.SIGTERM)
+                os.kill(job.pid, signal.SIGCONT)  # one that was stopped would not hear of it
         self._wake()
 
     def sync(self, ref: str, folder: JobFolder) -> None:
@@ -246,6 +248,6 @@ def _dispatcher_environment() -> dict[str, str]:
 
 def _slots_problem(spec: JobSpec) -> list[str]:
     slots = spec.options.get("slots", 1)
-    if isinstance(slots, int) and not isinstance(slots, bool) and slots >= 1:
+    if isinstance(slots, int) and not isinstance(slots, bool) and 1 <= slots <= _MAX_SLOTS:
         return []
-    return [f"option slots={slots!r}: a whole number from 1 is expected."]
+    return [f"option slots={slots!r}: a whole number from 1 to {_MAX_SLOTS} is expected."]
