@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ class Clock:
 
 
 class MoodyEngine(FakeEngine):
-    """A fake engine that may be away, refuse jobs, or take its time to cancel.
+    """A fake engine that may be away, refuse jobs, or take its time to cancel; safe to use from threads.
 
     Attributes:
         away: whether it cannot be reached.
@@ -42,6 +43,10 @@ class MoodyEngine(FakeEngine):
     away = False
     refuses = False
     slow = False
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__(now)
+        self._turn = threading.RLock()
 
     def submit(self, folder: JobFolder, spec: JobSpec) -> str:
         self._be_there()
@@ -57,8 +62,13 @@ class MoodyEngine(FakeEngine):
         self._be_there()
         if self.slow:
             self.calls.append("cancel")
-        else:
+            return
+        with self._turn:
             super().cancel(ref)
+
+    def step(self) -> None:
+        with self._turn:
+            super().step()
 
     def _be_there(self) -> None:
         if self.away:

@@ -139,7 +139,7 @@ def test_a_submitter_killed_after_the_row_leaves_a_job_that_the_next_look_hands_
 
 
 def test_a_submitter_killed_before_the_engine_has_the_job_is_settled_too(scene: Scene) -> None:
-    in_a_killed_process(lambda: submit_with(scene, engine=KillsBeforeTaking()))
+    in_a_killed_process(lambda: submit_with(scene, engine=KillsBeforeTaking(scene.clock)))
     [record] = scene.service().find(Query())
     assert record.ref is not None
     assert end_of(scene, record.id).status is JobStatus.COMPLETED

@@ -380,8 +380,13 @@ class Service:
         return self._looked(job_id)
 
     def _mark_cancelled(self, folder: JobFolder, reason: str) -> None:
+        mark = CancelMark(time=self._now(), reason=reason)
         try:
-            folder.write_cancel_mark(CancelMark(time=self._now(), reason=reason))
+            with contextlib.suppress(FileNotFoundError):
+                folder.write_cancel_mark(mark)
+                return
+            # The job is gone, or ends this very moment: then unfinished files were swept out of its folder.
+            folder.write_cancel_mark(mark)
         except OSError as error:
             raise FolderError(f"The cancellation cannot be written to {folder.cancel_mark}: {error}.") from error
 

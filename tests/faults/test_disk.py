@@ -233,8 +233,9 @@ def test_a_checkpoint_that_has_no_room_keeps_the_one_before(submit: Callable[[st
 def test_the_dispatcher_that_the_full_disk_has_stopped_is_started_again(
     submit: Callable[[str], Job], service: Service, disk: Path
 ) -> None:
-    job = submit("print('x', flush=True)\nimport time\ntime.sleep(0.2)\nfill('filling')\n")
+    job = submit("import time\nwhile not os.path.exists('go'): time.sleep(0.005)\nfill('filling')\n")
     waiting = submit("print('ran')\n")
+    (service.folder(job.id).source / "go").touch()
     wait_until(service.folder(job.id).outcome.exists)
     make_room(disk)
     assert ended(job) == "COMPLETED"
