@@ -236,7 +236,7 @@ def test_the_queue_is_shown_as_published(queue: QueueInfo, shown: dict[str, str]
 # Events
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(events=happenings)
 def test_no_sequence_of_events_moves_a_job_back(events: list[JobEvent]) -> None:
     steps = [new_record()]
@@ -250,7 +250,7 @@ def test_no_sequence_of_events_moves_a_job_back(events: list[JobEvent]) -> None:
         assert other.status.ended == (other.ended_at is not None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(events=happenings, known=st.integers(0, 40))
 def test_events_that_come_again_change_nothing(events: list[JobEvent], known: int) -> None:
     record = after(new_record(), *events)
@@ -258,7 +258,7 @@ def test_events_that_come_again_change_nothing(events: list[JobEvent], known: in
     assert after(record, *reversed(events)) is record
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events=happenings)
 def test_the_first_event_and_the_newest_are_kept(events: list[JobEvent]) -> None:
     first = event(EventType.QUEUED_FOR_EXECUTION, -1)

@@ -25,7 +25,7 @@ from qjob.engines.local.engine import LocalEngine
 from qjob.engines.local.processes import start_time
 from qjob.engines.local.queue import QueuedJob
 from qjob.errors import SubmitError
-from qjob.folder import CancelMark, JobFolder
+from qjob.folder import JobFolder
 from qjob.model.outcome import Outcome
 from qjob.model.status import JobStatus
 from qjob.testing import make_spec
@@ -47,12 +47,6 @@ def until_started(folder: JobFolder) -> None:
 
 def go(folder: JobFolder) -> None:
     (folder.source / "go").touch()
-
-
-def end(engine: LocalEngine, *jobs: tuple[JobFolder, str]) -> None:
-    for folder, ref in jobs:
-        folder.write_cancel_mark(CancelMark(time=datetime.now(UTC)))
-        engine.cancel(ref)
 
 
 def kill(pid: int | None) -> None:
@@ -117,16 +111,16 @@ def test_fifty_submitters_at_once_start_one_dispatcher(place: Any, tmp_path: Pat
 
 
 def test_a_look_starts_the_dispatcher_again(place: Any, wait_for: Wait) -> None:
-    engine = place.engine()
-    first = place.submit(engine, SLEEPER, options={"slots": 2})
+    engine = place.engine(slots=1)
+    first, _ = place.submit(engine, UNTIL_TOLD)
     second, ref = place.submit(engine, BRIEF)
-    until_started(first[0])
+    until_started(first)
     killed = place.dispatcher()
     kill(killed)
-    end(engine, first)
-    assert engine.observe([ref])[ref].presence in (Presence.WAITING, Presence.RUNNING)
-    assert wait_for(second).status is JobStatus.COMPLETED
+    assert engine.observe([ref])[ref].presence is Presence.WAITING
     assert place.dispatcher() != killed
+    go(first)
+    assert wait_for(second).status is JobStatus.COMPLETED
 
 
 def test_two_state_directories_do_not_disturb_each_other(new_place: Any, wait_for: Wait) -> None:
