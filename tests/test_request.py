@@ -15,7 +15,8 @@ import pytest
 from qjob.errors import InvalidInput
 from qjob.model.config import CheckpointConfig, InstanceConfig, S3DataSourceConfig, StoppingCondition
 from qjob.model.naming import name_problem
-from qjob.request import MAX_PRIORITY, Request, prepare
+from qjob.request import Request, prepare
+from qjob.request_problems import MAX_PRIORITY
 from qjob.staging import Submission
 
 QPU = "arn:aws:braket:us-east-1::device/qpu/acme/one"

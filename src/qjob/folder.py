@@ -77,6 +77,11 @@ class JobFolder:
         return self.path / "hyperparameters.json"
 
     @property
+    def requirements(self) -> Path:
+        """What the script needs installed, in pip's format; written once, by the service, if there is any."""
+        return self.path / "requirements.txt"
+
+    @property
     def cancel_mark(self) -> Path:
         """Exists when the cancellation was asked for; written once, by the service."""
         return self.path / "cancel.json"

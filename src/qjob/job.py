@@ -211,6 +211,9 @@ def submit(
     instance_config: InstanceConfig | None = None,
     stopping_condition: StoppingCondition | None = None,
     checkpoint_config: CheckpointConfig | None = None,
+    distribution: str | None = None,
+    dependencies: str | os.PathLike[str] | Iterable[str] | None = None,
+    python: str | os.PathLike[str] | None = None,
     copy_checkpoints_from_job: str | Job | None = None,
     tags: Mapping[str, str] | None = None,
     priority: int = 0,
@@ -220,7 +223,8 @@ def submit(
     """Submit a job and return its handle at once, without waiting for a slot or a device.
 
     Args:
-        source: a Python file, or a folder of code; it is copied as it is now.
+        source: a Python file, a folder of code, an archive of one, or the name of an installed package; it is
+            copied as it is now.
         entry_point: ``module`` to run as a script or ``module:function`` to call; default: the source itself.
         device: the device that the job is for: an ARN, which it holds while it runs, or
             ``local:<provider>/<simulator>``, which jobs share.
@@ -231,6 +235,10 @@ def submit(
         instance_config: how many processes run it.
         stopping_condition: the longest run.
         checkpoint_config: recorded; the checkpoints lie in the job's folder.
+        distribution: ``"data_parallel"``, as published: the instances work on one thing; recorded.
+        dependencies: a requirements file, or requirements in pip's words, that the job's environment gets besides.
+        python: the interpreter of the job: a path, or a version that is found on the machine, as ``"3.12"``.
+            Default: the one that submits.
         copy_checkpoints_from_job: a job, by handle, id, name or ARN, whose checkpoints this one starts with.
         tags: free ``{str: str}``, to find the job by.
         priority: a job of a higher number starts first.
@@ -254,6 +262,9 @@ def submit(
         instance_config=instance_config,
         stopping_condition=stopping_condition,
         checkpoint_config=checkpoint_config,
+        distribution=distribution,
+        dependencies=dependencies,
+        python=python,
         copied_from=_id_of(service, copy_checkpoints_from_job),
         tags=tags,
         priority=priority,

@@ -118,6 +118,8 @@ class Staging:
         if checkpoints is not None:
             _copy_checkpoints(checkpoints, folder, record.spec.name)
         folder.write_hyperparameters(record.spec.hyperparameters)
+        if record.spec.requirements:
+            folder.requirements.write_text(record.spec.requirements, encoding="utf-8")
         folder.write_environment(submission.environment)
         folder.write_spec(record.spec)
         folder.write_record(record, self._jobs / record.id)

@@ -49,6 +49,10 @@ class JobSpec:
         priority: a job of a higher number starts first.
         options: the engine's own words.
         python: the interpreter that runs the script, an absolute path.
+        requirements: what the script needs besides that interpreter's packages, in pip's format of
+            requirements files; empty when nothing.
+        container_paths: whether the job sees its folder also at ``/opt/braket`` and ``/opt/ml``.
+        distribution: Braket's word for how the instances work together; recorded.
         grace_s: seconds between SIGTERM and SIGKILL when the job is ended early.
         git_commit: the commit of the source's repository, if it was in one.
         left_out: paths of the source that were not taken along, relative to it.
@@ -70,6 +74,9 @@ class JobSpec:
     priority: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     python: str
+    requirements: str = ""
+    container_paths: bool = False
+    distribution: str | None = None
     grace_s: float = 10.0
     git_commit: str | None = None
     left_out: tuple[str, ...] = ()
@@ -105,6 +112,9 @@ def spec_to_json(spec: JobSpec) -> dict[str, Any]:
             "priority": spec.priority,
             "options": dict(spec.options),
             "interpreter": spec.python,
+            "requirements": spec.requirements,
+            "containerPaths": spec.container_paths,
+            "distribution": spec.distribution,
             "graceSeconds": spec.grace_s,
             "gitCommit": spec.git_commit,
             "leftOut": list(spec.left_out),
@@ -136,6 +146,10 @@ def spec_from_json(data: Mapping[str, Any]) -> JobSpec:
         priority=ours["priority"],
         options=dict(ours["options"]),
         python=ours["interpreter"],
+        # Folders of version 0.1.0 have none of these three.
+        requirements=ours.get("requirements", ""),
+        container_paths=ours.get("containerPaths", False),
+        distribution=ours.get("distribution"),
         grace_s=ours["graceSeconds"],
         git_commit=ours["gitCommit"],
         left_out=tuple(ours["leftOut"]),

@@ -1,0 +1,31 @@
+"""GeneratedSource: code that is written by us, for a job that begins with a function and not with a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedSource:
+    """A folder of code that lies in memory; beside `qjob.source.path.PackedSource`, which lies on the disk.
+
+    Attributes:
+        name: the name of the folder, the one entry below the job's ``source/``.
+        uri: where it came from, as a URI.
+        contents: what each file holds, by its path below the folder.
+        git_commit: the commit of the repository that holds the original, if one does.
+    """
+
+    name: str
+    uri: str
+    contents: Mapping[str, bytes]
+    git_commit: str | None = None
+
+    def write_to(self, directory: Path) -> None:
+        """Write the folder to ``directory/<name>``; raises OSError."""
+        for relative, content in self.contents.items():
+            path = directory / self.name / relative
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
