@@ -26,6 +26,7 @@ from qjob.model.record import QueueInfo
 from qjob.model.status import JobStatus
 from qjob.quantum_job import QuantumJob
 from qjob.request import Request, prepare
+from qjob.resume import Changes, prepare_resumption
 from qjob.service import Service
 from qjob.store.store import Query
 
@@ -125,16 +126,21 @@ class Job(QuantumJob):
         poll_timeout_seconds: float = QuantumJob.DEFAULT_RESULTS_POLL_TIMEOUT,
         poll_interval_seconds: float = QuantumJob.DEFAULT_RESULTS_POLL_INTERVAL,
         allow_pickle: bool = False,
+        *,
+        partial: bool = False,
     ) -> dict[str, Any]:
         """Wait for the job's end and return what it saved; ``{}`` when it saved nothing.
+
+        With ``partial``, return at once what it has saved until now, whatever its state is.
 
         Raises:
             RuntimeError: if the job FAILED or was CANCELLED, with the reason and the end of the user's
                 traceback; or if the data is pickled and that is not allowed.
             TimeoutError: if the job had not ended in time; 0 looks once.
         """
-        self._service.wait(self._id, poll_timeout_seconds, poll_interval_seconds)
-        return self._service.result(self._id, allow_pickle=allow_pickle)
+        if not partial:
+            self._service.wait(self._id, poll_timeout_seconds, poll_interval_seconds)
+        return self._service.result(self._id, allow_pickle=allow_pickle, partial=partial)
 
     def download_result(
         self,
@@ -152,6 +158,38 @@ class Job(QuantumJob):
         """
         self._service.wait(self._id, poll_timeout_seconds, poll_interval_seconds)
         self._service.download(self._id, Path.cwd() if extract_to is None else Path(extract_to))
+
+    def resume(
+        self,
+        *,
+        name: str | None = None,
+        engine: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        stopping_condition: StoppingCondition | None = None,
+        wait: bool = False,
+    ) -> Job:
+        """Submit this job once more, to go on from the checkpoints that it left; return the new job.
+
+        Code and input data are those in this job's folder; what is not given here stays as it was.
+
+        Args:
+            name: the new job's name.
+            engine: where it runs.
+            hyperparameters: those that change.
+            stopping_condition: the longest run of the new job.
+            wait: whether to wait for its end before returning.
+
+        Raises JobStateError while this job has not ended; InvalidInput, among others when it left no checkpoints.
+        """
+        changes = Changes(
+            name=name, engine=engine, hyperparameters=hyperparameters, stopping_condition=stopping_condition
+        )
+        record = self._service.record(self._id)
+        submission = prepare_resumption(record, self._service.folder(self._id), changes)
+        job = Job(self._service.submit(submission).id, service=self._service)
+        if wait:
+            job.wait()
+        return job
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.arn == other.arn

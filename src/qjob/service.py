@@ -242,14 +242,16 @@ class Service:
 
     # What jobs leave
 
-    def result(self, job_id: str, *, allow_pickle: bool = False) -> dict[str, Any]:
+    def result(self, job_id: str, *, allow_pickle: bool = False, partial: bool = False) -> dict[str, Any]:
         """Return what an ended job saved; ``{}`` when it saved nothing.
+
+        With ``partial``, what it has saved until now, whatever its state is.
 
         Raises JobFailed, JobCancelled, ResultError, JobStateError while it has not ended, and FolderError when
         its folder is gone.
         """
-        record = self._ended(job_id)
-        self._raise_unless_completed(record)
+        if not partial:
+            self._raise_unless_completed(self._ended(job_id))
         results = self._existing_folder(job_id).results / "results.json"
         return read_persisted(results, allow_pickle) if results.exists() else {}
 

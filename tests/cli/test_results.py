@@ -26,7 +26,7 @@ def test_a_result_is_printed(invoke: Invoke, home: Path) -> None:
 def test_a_job_without_a_result(invoke: Invoke, home: Path) -> None:
     put_on_record(home, record_of())
     result = invoke("result", "vqe")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The job saved no result.\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The job has saved no result.\n")
     assert json.loads(invoke("result", "vqe", "-o", "json").stdout) == {}
 
 

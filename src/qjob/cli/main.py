@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Start": {
         "run": Entry("submit", "Submit a job and follow its log to its end."),
         "submit": Entry("submit", "Submit a job and print its id."),
+        "resume": Entry("resume", "Submit an ended job once more, to go on from the checkpoints that it left."),
     },
     "Look": {
         "ls": Entry("listing", "List jobs, the newest first."),

@@ -33,8 +33,9 @@ _WAIT = click.option("--wait/--no-wait", "waits", default=True, show_default=Tru
     show_default=True,
     help="For a person, or for a program.",
 )
+@click.option("--partial", is_flag=True, help="What the job has saved until now, whatever its state is.")
 @pass_session
-def result(session: Session, job: str, waits: bool, allow_pickle: bool, output: str) -> None:
+def result(session: Session, job: str, waits: bool, allow_pickle: bool, output: str, partial: bool) -> None:
     """Print what a job saved as its result.
 
     That is what its script gave to save_job_result. The exit code is 1 if the job FAILED, 130 if it was
@@ -45,14 +46,14 @@ def result(session: Session, job: str, waits: bool, allow_pickle: bool, output: 
       qjob result vqe-1774965600000 -o json | jq .energy
     """
     with Notices() as notices:
-        record = _ended(session, job, waits, notices)
-        values = session.service.result(record.id, allow_pickle=allow_pickle)
+        job_id = session.service.resolve(job) if partial else _ended(session, job, waits, notices).id
+        values = session.service.result(job_id, allow_pickle=allow_pickle, partial=partial)
         if output == "json":
             out(json_text(values))
         elif values:
             out(result_text(values))
         else:
-            notices.say("The job saved no result.")
+            notices.say("The job has saved no result.")
 
 
 @click.command()

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -44,6 +45,20 @@ _OPTIONS = (
         show_default=True,
         help="The device that the job is for: an ARN, which it holds while it runs, or local:PROVIDER/SIMULATOR.",
     ),
+    click.option(
+        "-r",
+        "--requirements",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A requirements file: what the job needs installed besides. One in SCRIPT's folder is found by itself.",
+    ),
+    click.option(
+        "--with",
+        "packages",
+        metavar="REQUIREMENT",
+        multiple=True,
+        help="A package that the job needs installed besides, as in 'scipy>=1.11'. Repeatable.",
+    ),
+    click.option("--python", help="The job's interpreter: a path or a version as 3.12; default: the one of qjob."),
     click.option("--engine", help="Where it runs; default: the setting `engine`."),
     click.option(
         "--instances",
@@ -93,7 +108,8 @@ def _job_options(command: F) -> F:
 def submit(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
     """Submit a job and print its id.
 
-    SCRIPT is a Python file or a folder of code; it is copied as it is now. The id is all that is printed on
+    SCRIPT is a Python file, a folder of code, an archive of one or the name of an installed package; it is copied
+    as it is now. The id is all that is printed on
     stdout, so that it can be kept in a variable. The job waits for its turn and runs on its own.
 
     \b
@@ -112,7 +128,8 @@ def submit(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
 def run(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
     """Submit a job and follow its log to its end.
 
-    SCRIPT is a Python file or a folder of code; it is copied as it is now. stdout gets what the job prints,
+    SCRIPT is a Python file, a folder of code, an archive of one or the name of an installed package; it is copied
+    as it is now. stdout gets what the job prints,
     byte for byte; what the job waits for and how it ended is told on stderr. The exit code tells how it ended.
 
     Ctrl-C detaches: the job goes on, `qjob logs -f` comes back to it, `qjob cancel` ends it. Detaching is no
@@ -124,14 +141,23 @@ def run(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
       qjob run ./h2 --entry-point h2.main:run --input molecules=./data --max-runtime 2h
     """
     with Notices(quiet=quiet) as notices:
-        record = _submitted(session, script, asked, notices)
-        reader = session.service.log(record.id)
-        printer = LogPrinter(sys.stdout, instances=record.spec.instance_count)
-        pieces = follow(session.service, record.id, lambda final: reader.pieces(final=final), notices)
-        to_its_end = write_all(pieces, printer.write)
-        printer.close()
-        code = tell_end(session.service, record.id, notices, to_its_end=to_its_end)
+        code = follow_to_end(session, _submitted(session, script, asked, notices), notices)
     raise click.exceptions.Exit(code)
+
+
+def follow_to_end(session: Session, record: JobRecord, notices: Notices) -> int:
+    """Print the log of a job that was just submitted until its end; return the exit code that tells of it."""
+    reader = session.service.log(record.id)
+    printer = LogPrinter(sys.stdout, instances=record.spec.instance_count)
+    pieces = follow(session.service, record.id, lambda final: reader.pieces(final=final), notices)
+    to_its_end = write_all(pieces, printer.write)
+    printer.close()
+    return tell_end(session.service, record.id, notices, to_its_end=to_its_end)
+
+
+def stopping_condition(max_runtime_s: float | None) -> StoppingCondition | None:
+    """Return what ends a job after so many seconds, rounded up; None when it was not asked for."""
+    return None if max_runtime_s is None else StoppingCondition(maxRuntimeInSeconds=math.ceil(max_runtime_s))
 
 
 def _submitted(session: Session, script: str, asked: dict[str, Any], notices: Notices) -> JobRecord:
@@ -153,7 +179,9 @@ def _request(session: Session, script: str, asked: dict[str, Any]) -> Request:
         hyperparameters=to_mapping(asked["hyperparameters"], "--hyperparameter"),
         input_data=to_mapping(map(_channel, asked["inputs"]), "--input"),
         instance_config=InstanceConfig(instanceCount=asked["instances"]),
-        stopping_condition=_stopping_condition(asked["max_runtime"]),
+        stopping_condition=stopping_condition(asked["max_runtime"]),
+        dependencies=_dependencies(asked["requirements"], asked["packages"]),
+        python=asked["python"],
         copied_from=session.service.resolve(other) if other is not None else None,
         tags=to_mapping(asked["tags"], "--tag"),
         priority=asked["priority"],
@@ -162,14 +190,16 @@ def _request(session: Session, script: str, asked: dict[str, Any]) -> Request:
     )
 
 
+def _dependencies(file: Path | None, packages: tuple[str, ...]) -> Path | list[str] | None:
+    if file is None or not packages:
+        return file or list(packages) or None
+    return [*file.read_text(encoding="utf-8").splitlines(), *packages]
+
+
 def _channel(text: str) -> tuple[str, str]:
     """Return channel and path; what stands before the first ``=`` and can be no channel is part of a path."""
     channel, equals, path = text.partition("=")
     return (channel, path) if equals and CHANNEL_PATTERN.fullmatch(channel) else (DEFAULT_CHANNEL, text)
-
-
-def _stopping_condition(max_runtime_s: float | None) -> StoppingCondition | None:
-    return None if max_runtime_s is None else StoppingCondition(maxRuntimeInSeconds=math.ceil(max_runtime_s))
 
 
 def _options(given: Iterable[tuple[str, str]]) -> Iterable[tuple[str, Any]]:
