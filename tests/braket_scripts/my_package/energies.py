@@ -1,0 +1,2 @@
+def energy(theta):
+    return theta * theta - 1
