@@ -1,4 +1,4 @@
-"""Scripts that import ``braket`` and nothing of ours run as jobs, unchanged: from the shell and by Braket's own call."""
+"""Scripts that import `braket` and nothing of ours run as jobs, unchanged: from the shell and by Braket's call."""
 
 from __future__ import annotations
 
