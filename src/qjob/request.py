@@ -32,7 +32,7 @@ from qjob.request_problems import (
     tag_problems,
     text_problems,
 )
-from qjob.source.entry_point import default_entry_point, entry_point_problem, missing_siblings
+from qjob.source.entry_point import default_entry_point, entry_point_problem, imports_of, missing_siblings
 from qjob.source.generated import GeneratedSource
 from qjob.source.inputs import PackedInputs, pack_inputs
 from qjob.source.path import PackedSource, pack_source
@@ -111,6 +111,7 @@ def prepare(request: Request) -> Submission:
         python=sys.executable,
         grace_s=request.grace_s,
         git_commit=source.git_commit,
+        imports=imports_of(source) if isinstance(source, PackedSource) else source.imports,
         left_out=source.left_out if isinstance(source, PackedSource) else (),
         distribution=request.distribution,
     )

@@ -56,6 +56,7 @@ class JobSpec:
         grace_s: seconds between SIGTERM and SIGKILL when the job is ended early.
         git_commit: the commit of the source's repository, if it was in one.
         left_out: paths of the source that were not taken along, relative to it.
+        imports: the modules that the source imports at its top, those first that it imports first.
     """
 
     name: str
@@ -80,6 +81,7 @@ class JobSpec:
     grace_s: float = 10.0
     git_commit: str | None = None
     left_out: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
     @property
     def instance_count(self) -> int:
@@ -118,6 +120,7 @@ def spec_to_json(spec: JobSpec) -> dict[str, Any]:
             "graceSeconds": spec.grace_s,
             "gitCommit": spec.git_commit,
             "leftOut": list(spec.left_out),
+            "imports": list(spec.imports),
         },
     }
 
@@ -153,6 +156,7 @@ def spec_from_json(data: Mapping[str, Any]) -> JobSpec:
         grace_s=ours["graceSeconds"],
         git_commit=ours["gitCommit"],
         left_out=tuple(ours["leftOut"]),
+        imports=tuple(ours.get("imports", ())),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -62,13 +63,46 @@ class Instance:
         self.reason, self.traceback = reason, traceback
 
 
-def start_instance(folder: JobFolder, spec: JobSpec, number: int, environment: Mapping[str, str]) -> Instance:
+class ScriptBegins(BaseException):
+    """Raised in a forked process that is to become a script: it unwinds the runner's stack and its locks.
+
+    Attributes:
+        arguments: those of `qjob.runner.bootstrap`.
+        environment: the environment variables.
+        report_fd: where the bootstrap tells why the script failed.
+    """
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], report_fd: int) -> None:
+        super().__init__()
+        self.arguments = arguments
+        self.environment = environment
+        self.report_fd = report_fd
+
+
+Begin = Callable[[JobSpec, ScriptBegins], None]
+"""Has a forked process become the script: by a new interpreter or as it is. Does not return."""
+
+
+def execute(spec: JobSpec, begins: ScriptBegins) -> None:
+    """Become the script in a new interpreter; raises OSError."""
+    command = [spec.python, "-P", "-X", "faulthandler", str(_BOOTSTRAP), *begins.arguments]
+    os.execve(spec.python, command, dict(begins.environment))
+
+
+def continue_here(_: JobSpec, begins: ScriptBegins) -> None:
+    """Become the script in this interpreter, which has its modules: whoever forked the runner takes it from here."""
+    raise begins
+
+
+def start_instance(
+    folder: JobFolder, spec: JobSpec, number: int, environment: Mapping[str, str], begin: Begin = execute
+) -> Instance:
     """Start one instance; what goes wrong after the fork is its failure, told like the script's own."""
     capture = LogCapture(folder.log(number), folder.log_index(number))
     report_read, report_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become_instance(folder, spec, environment, capture.write_fd, report_write)
+        _become_instance(folder, spec, environment, capture.write_fd, report_write, begin)
     os.close(capture.write_fd)
     os.close(report_write)
     os.set_blocking(report_read, False)
@@ -76,15 +110,24 @@ def start_instance(folder: JobFolder, spec: JobSpec, number: int, environment: M
 
 
 def _become_instance(
-    folder: JobFolder, spec: JobSpec, environment: Mapping[str, str], output_fd: int, report_fd: int
+    folder: JobFolder,
+    spec: JobSpec,
+    environment: Mapping[str, str],
+    output_fd: int,
+    report_fd: int,
+    begin: Begin,
 ) -> NoReturn:
     try:
         _leave_the_runner(folder, output_fd, report_fd)
-        os.execve(spec.python, _command(folder, spec, report_fd), dict(environment))
+        arguments = [str(report_fd), str(folder.source), spec.source_name, spec.entry_point]
+        begin(spec, ScriptBegins(arguments, environment, report_fd))
+    except ScriptBegins:
+        raise
     except OSError as error:
         report(report_fd, f"the interpreter {spec.python} cannot be started: {error}", "")
-    finally:
-        os._exit(127)
+    except BaseException:  # noqa: BLE001 - a fork of the runner must not go on as the runner
+        traceback.print_exc()
+    os._exit(127)
 
 
 def _leave_the_runner(folder: JobFolder, output_fd: int, report_fd: int) -> None:
@@ -103,16 +146,3 @@ def _leave_the_runner(folder: JobFolder, output_fd: int, report_fd: int) -> None
     os.set_inheritable(report_fd, True)
     os.chdir(folder.source)
 
-
-def _command(folder: JobFolder, spec: JobSpec, report_fd: int) -> list[str]:
-    return [
-        spec.python,
-        "-P",
-        "-X",
-        "faulthandler",
-        str(_BOOTSTRAP),
-        str(report_fd),
-        str(folder.source),
-        spec.source_name,
-        spec.entry_point,
-    ]

@@ -20,7 +20,7 @@ from qjob.model.outcome import Outcome
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
 from qjob.runner.environment import instance_environment
-from qjob.runner.instance import Instance, start_instance
+from qjob.runner.instance import Begin, Instance, execute, start_instance
 from qjob.runner.process_tree import become_subreaper, descendants, signal_all
 from qjob.runner.reasons import (
     disk_reason,
@@ -47,10 +47,10 @@ _MAX_STACK_CHARS = 16_000
 _FOR_EVER_S = 1e10  # a limit beyond that is none, and need not fit into a float
 
 
-def run_job(folder: JobFolder) -> int:
+def run_job(folder: JobFolder, begin: Begin = execute) -> int:
     """Run the job in ``folder`` to its end; return an exit code, see the constants of this module.
 
-    A job is begun once: with another runner at work, or an outcome there, nothing happens; and where an
+    ``begin`` has the script begin, in a new interpreter unless something else is given. A job is begun once: with another runner at work, or an outcome there, nothing happens; and where an
     earlier runner began and vanished, the outcome says so. The runner's lock on ``events.jsonl`` ends with
     its process, however that ends.
     """
@@ -60,7 +60,7 @@ def run_job(folder: JobFolder) -> int:
             if fd is None:
                 return EXIT_TAKEN
             if not folder.outcome.exists():
-                folder.write_outcome(_run_locked(folder))
+                folder.write_outcome(_run_locked(folder, begin))
     except OSError as error:
         with contextlib.suppress(OSError):  # the same disk, and the exit code tells of it too
             os.write(2, os.fsencode(f"{folder.path}: {error}\n"))  # unbuffered, or Python tries it again at its end
@@ -68,13 +68,13 @@ def run_job(folder: JobFolder) -> int:
     return EXIT_OUTCOME
 
 
-def _run_locked(folder: JobFolder) -> Outcome:
+def _run_locked(folder: JobFolder, begin: Begin) -> Outcome:
     try:
         if folder.read_events():
             return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
         if folder.cancel_mark.exists():
             return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")
-        return Run(folder, folder.read_spec(), folder.read_environment()).execute()
+        return Run(folder, folder.read_spec(), folder.read_environment(), begin).execute()
     except FolderError as error:
         return _without_a_run(JobStatus.FAILED, str(error))
 
@@ -86,10 +86,11 @@ def _without_a_run(status: JobStatus, reason: str) -> Outcome:
 class Run:
     """One run of a job, in a process that does nothing else."""
 
-    def __init__(self, folder: JobFolder, spec: JobSpec, submitter: Mapping[str, str]) -> None:
+    def __init__(self, folder: JobFolder, spec: JobSpec, submitter: Mapping[str, str], begin: Begin = execute) -> None:
         self._folder = folder
         self._spec = spec
         self._submitter = submitter
+        self._begin_script = begin
         self._instances: list[Instance] = []
         self._reserve = folder.path / f".reserve{TEMPORARY_SUFFIX}"
         self._poll = select.poll()
@@ -129,7 +130,7 @@ class Run:
     def _start_instances(self) -> None:
         for number in range(self._spec.instance_count):
             environment = instance_environment(self._submitter, self._folder, self._spec, number)
-            instance = start_instance(self._folder, self._spec, number, environment)
+            instance = start_instance(self._folder, self._spec, number, environment, self._begin_script)
             self._instances.append(instance)
             if instance.capture.alarm_fd is not None:
                 self._listen(instance.capture.alarm_fd, instance.capture.heed)

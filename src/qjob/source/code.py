@@ -83,6 +83,26 @@ def imported_names(tree: ast.Module) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
+def top_imports(tree: ast.Module) -> list[str]:
+    """Return the modules that are imported whenever the module is, in their order, by absolute name.
+
+    Those are the imports in the module's own body and in its ``try`` blocks; what stands in an ``if`` may be
+    for type checkers or other systems. Of ``from x import y`` it is ``x``; whether ``y`` is a module, the
+    text does not tell.
+    """
+    names: dict[str, None] = {}
+    stack = list(reversed(tree.body))
+    while stack:
+        match stack.pop():
+            case ast.Import(names=aliases):
+                names |= dict.fromkeys(alias.name for alias in aliases)
+            case ast.ImportFrom(module=str(module), level=0) if module != "__future__":
+                names[module] = None
+            case ast.Try(body=body):
+                stack.extend(reversed(body))
+    return list(names)
+
+
 def runs_as_main(tree: ast.Module) -> bool:
     """Say whether a module has an ``if __name__ == "__main__"``."""
     return any(isinstance(node, ast.If) and _asks_for_main(node.test) for node in tree.body)

@@ -13,13 +13,14 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
-from qjob.source.code import Names, NotPython, defined_names, imported_names, parse, runs_as_main
+from qjob.source.code import Names, NotPython, defined_names, imported_names, parse, runs_as_main, top_imports
 from qjob.source.path import SUFFIX, PackedSource
 
 _INIT = "__init__.py"
 _MAIN = "__main__.py"
 _COMPILED = (".so", ".pyd")
 _MAX_NAMED = 5
+_MAX_READ = 50
 
 
 def default_entry_point(packed: PackedSource) -> str:
@@ -57,6 +58,21 @@ def missing_siblings(packed: PackedSource) -> tuple[str, ...]:
         return ()
     siblings = [_sibling(path.parent, name) for name in sorted(names)]
     return tuple(sibling for sibling in siblings if sibling is not None)
+
+
+def imports_of(packed: PackedSource) -> tuple[str, ...]:
+    """Return the modules that the source's files import at their top, without those that it holds itself.
+
+    Of a folder, at most its first 50 modules are read; a file that is not Python has none.
+    """
+    own = {default_entry_point(packed)} | {Path(file.relative).parts[0].removesuffix(SUFFIX) for file in packed.files}
+    names: dict[str, None] = {}
+    for path in [file.absolute for file in packed.files if file.relative.endswith(SUFFIX)][:_MAX_READ]:
+        try:
+            names |= dict.fromkeys(top_imports(parse(path)))
+        except NotPython:
+            continue
+    return tuple(name for name in names if name.partition(".")[0] not in own)
 
 
 class _Problem(Exception):

@@ -16,12 +16,14 @@ class GeneratedSource:
         uri: where it came from, as a URI.
         contents: what each file holds, by its path below the folder.
         git_commit: the commit of the repository that holds the original, if one does.
+        imports: the modules that it imports, by name.
     """
 
     name: str
     uri: str
     contents: Mapping[str, bytes]
     git_commit: str | None = None
+    imports: tuple[str, ...] = ()
 
     def write_to(self, directory: Path) -> None:
         """Write the folder to ``directory/<name>``; raises OSError."""

@@ -21,7 +21,8 @@ from qjob.engines.local.doorbell import Doorbell, silence
 from qjob.engines.local.queue import Queue, QueuedJob
 from qjob.engines.local.schedule import may_start
 from qjob.engines.local.state import LocalState
-from qjob.engines.local.supervised import Supervised, find_runner, start_runner
+from qjob.engines.local.supervised import Supervised, find_runner, runner_at, start_runner
+from qjob.engines.local.warm import WarmPool
 from qjob.folder import JobFolder
 from qjob.runner.process_tree import become_subreaper, children, descendants, kill_marked, kill_until_gone
 
@@ -40,6 +41,7 @@ class Dispatcher:
         self._doorbell = Doorbell(state.doorbell)
         self._supervised: dict[str, Supervised] = {}
         self._busy_at = time.monotonic()
+        self._warm = WarmPool()
 
     def serve(self, bell: int) -> None:
         """Answer the doorbell ``bell`` until there has been nothing to do for the idle time."""
@@ -49,6 +51,7 @@ class Dispatcher:
                 self._serve_until_idle(bell)
             finally:
                 os.close(bell)
+                self._warm.close()
             # From here on whoever rings finds nobody and starts another dispatcher; who rang before
             # that has put a job into the queue first, and is not forgotten.
             if not self._queue.is_current() or self._queue.is_empty():
@@ -60,6 +63,8 @@ class Dispatcher:
         while True:
             self._settle_ended()
             self._start_waiting()
+            self._warm.tend()
+            self._warm.start_wanted()
             if self._is_idle() or not self._queue.is_current():
                 return
             self._wait(bell)
@@ -118,7 +123,7 @@ class Dispatcher:
         Its orphans have become children of this process, unless an earlier dispatcher started it;
         those are found by the mark in their environment.
         """
-        ours = {runner.pid for runner in self._supervised.values()}
+        ours = {runner.pid for runner in self._supervised.values()} | self._warm.pids
         for orphan in set(children(os.getpid())) - ours:
             kill_until_gone([orphan, *descendants(orphan)])
         kill_marked(job_id)
@@ -135,8 +140,10 @@ class Dispatcher:
     def _start(self, job: QueuedJob) -> None:
         if not self._queue.claim(job.id):
             return
+        folder = _folder_of(job)
         try:
-            runner = start_runner(_folder_of(job))
+            pid = self._warm.start(folder)
+            runner = start_runner(folder) if pid is None else runner_at(folder, pid)
         except OSError as error:  # no process to be had now
             print(f"{job.folder}: {error}", file=sys.stderr)
             self._queue.put_back(job.id)
@@ -154,6 +161,8 @@ class Dispatcher:
         poll = select.poll()
         poll.register(bell, select.POLLIN)
         timeout_s = min(_TICK_S, self._idle_s)
+        for fd in self._warm.descriptors:
+            poll.register(fd, select.POLLIN)
         for runner in self._supervised.values():
             if runner.pid_fd is not None:
                 poll.register(runner.pid_fd, select.POLLIN)

@@ -95,6 +95,11 @@ def start_runner(folder: JobFolder) -> Supervised:
     return Supervised(job_id=folder.id, pid=pid, started=start_time(pid), is_child=True)
 
 
+def runner_at(folder: JobFolder, pid: int) -> Supervised:
+    """Return the runner that a zygote has forked: an orphan by now, and so this process's own child."""
+    return Supervised(job_id=folder.id, pid=pid, started=start_time(pid), is_child=True)
+
+
 def _become_runner(folder: JobFolder) -> NoReturn:
     code = EXIT_CRASHED
     try:

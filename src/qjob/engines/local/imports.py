@@ -1,0 +1,213 @@
+"""What a zygote imports, and whether a process may be forked after that.
+
+The test is not which libraries are trusted but what they left behind. A thread that is still there after a fork
+belongs to somebody who does not prepare for forks; the pools of OpenBLAS and OpenMP runtimes that do are gone
+then, and come back when they are needed. Sockets, GPUs, child processes, signal handlers, limits and output
+would be shared or lost, so that any of them rules the modules out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import random
+import resource
+import signal
+import site
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+_LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
+_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedState:
+    """What of a process imports may change, beside its modules.
+
+    Attributes:
+        variables: the environment variables.
+        umask: the mask of new files.
+        limits: the resource limits, by number.
+        handlers: the signal handlers.
+        descriptors: what the open descriptors are, by number.
+        children: how many child processes there are.
+    """
+
+    variables: Mapping[str, str]
+    umask: int
+    limits: Mapping[int, tuple[int, int]]
+    handlers: Mapping[int, Any]
+    descriptors: Mapping[int, str]
+    children: int
+
+    @classmethod
+    def now(cls) -> ImportedState:
+        """Return the state of this process."""
+        umask = os.umask(0)
+        os.umask(umask)
+        return cls(
+            variables=dict(os.environ),
+            umask=umask,
+            limits={number: resource.getrlimit(number) for number in _LIMITS},
+            handlers={number: signal.getsignal(number) for number in _SIGNALS},
+            descriptors=_descriptors(),
+            children=_children(),
+        )
+
+    def problem_since(self, before: ImportedState) -> str | None:
+        """Say why a process in this state may not be forked; None when it may."""
+        new = {fd: what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what}
+        sockets = [what for what in new.values() if what.startswith("socket:")]
+        devices = [what for what in new.values() if what.startswith("/dev/") and what not in _HARMLESS]
+        checks = {
+            f"opened a socket ({', '.join(sockets)})": bool(sockets),
+            f"opened {', '.join(devices)}": bool(devices),
+            "started a process": self.children > before.children,
+            "set a signal handler": self.handlers != before.handlers,
+            "set a resource limit": self.limits != before.limits,
+            "set the umask": self.umask != before.umask,
+            "left a thread running": _threads_after_a_fork() > 1,
+        }
+        return next((problem for problem, is_so in checks.items() if is_so), None)
+
+    def since(self, before: ImportedState) -> Changes:
+        """Return what a forked process has to do once more, in the environment of its job."""
+        mine, theirs = self.variables, before.variables
+        return Changes(
+            set_variables={key: value for key, value in mine.items() if theirs.get(key) != value},
+            removed_variables=tuple(key for key in theirs if key not in mine),
+            descriptors=frozenset(self.descriptors),
+            generators=tuple(_generators),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What imports have changed, apart from the modules that are there.
+
+    Attributes:
+        set_variables: the environment variables that they set.
+        removed_variables: those that they removed.
+        descriptors: what is open since then, and stays so.
+        generators: generators of random numbers that were seeded by chance.
+    """
+
+    set_variables: Mapping[str, str] = field(default_factory=dict)
+    removed_variables: tuple[str, ...] = ()
+    descriptors: frozenset[int] = frozenset()
+    generators: tuple[random.Random, ...] = ()
+
+
+_HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
+_generators: list[random.Random] = []
+
+
+def import_all(modules: list[str]) -> str | None:
+    """Import the installed ones of these modules; return why that is of no use, or None.
+
+    What is not installed here, but lies in the user's own folders, is left to the job.
+    """
+    places = _installed_places()
+    with _output_kept() as output, _generators_noted():
+        for module in modules:
+            if not _is_installed(module, places):
+                continue
+            try:
+                importlib.import_module(module)
+            except BaseException as error:  # noqa: BLE001 - a module may raise anything, and the job shall tell of it
+                return f"{module} cannot be imported: {type(error).__name__}: {error}"
+        _flush()
+        if os.fstat(output).st_size:
+            return "printed something when imported"
+    return None
+
+
+def _installed_places() -> tuple[str, ...]:
+    paths = [*sysconfig.get_paths().values(), *site.getsitepackages()]
+    return tuple({os.path.realpath(path) + os.sep for path in paths})
+
+
+def _is_installed(module: str, places: tuple[str, ...]) -> bool:
+    """Say whether a module's top-level package is an installed one; it is not imported for that."""
+    try:
+        spec = importlib.util.find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return False
+    if spec.origin in ("built-in", "frozen"):
+        return True
+    where = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    return bool(where) and all(os.path.realpath(path).startswith(places) for path in where)
+
+
+@contextmanager
+def _output_kept() -> Iterator[int]:
+    """Have what is printed go to a file; yield its descriptor."""
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        try:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield file.fileno()
+        finally:
+            _flush()
+            for fd, copy in enumerate(saved, start=1):
+                os.dup2(copy, fd)
+                os.close(copy)
+
+
+@contextmanager
+def _generators_noted() -> Iterator[None]:
+    """Note the generators that are made without a seed: forks would all draw the same numbers from them."""
+    original = random.Random.__init__
+
+    def noting(self: random.Random, x: Any = None) -> None:
+        original(self, x)
+        if x is None:
+            _generators.append(self)
+
+    random.Random.__init__ = noting  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        random.Random.__init__ = original  # type: ignore[method-assign]
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _descriptors() -> dict[int, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # that of the listing itself
+            continue
+    return found
+
+
+def _children() -> int:
+    count = 0
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+            count += len(file.read().split())
+    return count
+
+
+def _threads_after_a_fork() -> int:
+    """Return how many threads this process has after it has forked: those that know of forks are gone."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return len(os.listdir("/proc/self/task"))

@@ -1,0 +1,204 @@
+"""WarmPool: the dispatcher's zygotes, one for each interpreter, environment and set of imports that jobs have.
+
+A job for which a zygote is ready starts in it; any other starts cold, and its kind gets a zygote as soon as
+another job waits or this one has ended. Nothing waits for a zygote, and one that fails costs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qjob.errors import FolderError
+from qjob.folder import JobFolder
+from qjob.model.spec import JobSpec
+
+_ZYGOTE = Path(__file__).with_name("zygote.py")
+_PACKAGE = Path(__file__).parents[2]
+_MOST = 3
+_ANSWER_S = 5.0
+_IDLE_S = 300.0
+_FREE_PART = 0.1  # of the machine's memory, below which there are no zygotes
+_VOLATILE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL", "WINDOWID", "PYTEST_CURRENT_TEST"})
+_VOLATILE_PREFIXES = ("AMZN_BRAKET_", "QJOB_", "SSH_", "XDG_SESSION_", "TERM")
+"""Variables that change from shell to shell or job to job, and that no import reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What jobs have in common that one zygote can start.
+
+    Attributes:
+        python: the interpreter.
+        modules: what they import.
+        variables: their environment.
+    """
+
+    python: str
+    modules: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+
+
+def kind_of(spec: JobSpec, environment: Mapping[str, str]) -> Kind | None:
+    """Return the kind of a job; None when it cannot be started warm.
+
+    Instances of one job differ in their environment, and an environment of its own has other packages.
+    """
+    if spec.instance_count > 1 or spec.requirements or spec.options.get("warm", True) is False:
+        return None
+    variables = {
+        key: value
+        for key, value in environment.items()
+        if key not in _VOLATILE and not key.startswith(_VOLATILE_PREFIXES)
+    }
+    return Kind(python=spec.python, modules=spec.imports, variables=tuple(sorted(variables.items())))
+
+
+@dataclass(kw_only=True)
+class Zygote:
+    """One zygote.
+
+    Attributes:
+        process: its process.
+        control: the socket to it.
+        ready: whether it has imported all and may be forked.
+        used_at: when it was last asked, on the monotonic clock.
+    """
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    ready: bool = False
+    used_at: float = field(default_factory=time.monotonic)
+
+    def ask(self, folder: JobFolder) -> int | None:
+        """Have it fork a runner for a job; return the runner's pid, or None when it does not answer."""
+        self.used_at = time.monotonic()
+        try:
+            self.control.send(os.fsencode(folder.path))
+            poll = select.poll()
+            poll.register(self.control, select.POLLIN)
+            if not poll.poll(_ANSWER_S * 1000):
+                return None
+            answer = self.control.recv(64)
+        except OSError:
+            return None
+        return int(answer) if answer.isdigit() else None
+
+    def end(self) -> None:
+        """End it; the runners that it has forked go on."""
+        self.control.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class WarmPool:
+    """The zygotes of a dispatcher."""
+
+    def __init__(self, log: Path | None = None) -> None:
+        self._log = log
+        self._zygotes: dict[Kind, Zygote] = {}
+        self._wanted: dict[Kind, None] = {}
+        self._refused: dict[Kind, str] = {}
+
+    @property
+    def pids(self) -> set[int]:
+        """The zygotes' processes."""
+        return {zygote.process.pid for zygote in self._zygotes.values()}
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What becomes readable when a zygote is ready or gone."""
+        return [zygote.control.fileno() for zygote in self._zygotes.values() if not zygote.ready]
+
+    def start(self, folder: JobFolder) -> int | None:
+        """Start a runner in a zygote; return its pid, or None when there is none for such a job."""
+        kind = _kind_in(folder)
+        if kind is None or kind in self._refused:
+            return None
+        zygote = self._zygotes.get(kind)
+        if zygote is None:
+            self._wanted[kind] = None
+            return None
+        if not zygote.ready:
+            return None
+        pid = zygote.ask(folder)
+        if pid is None:
+            self._retire(kind)
+            self._wanted[kind] = None
+        return pid
+
+    def tend(self) -> None:
+        """Hear what zygotes have to say, and let those go that are of no use now."""
+        for kind, zygote in list(self._zygotes.items()):
+            if not zygote.ready:
+                self._hear(kind, zygote)
+        now = time.monotonic()
+        scarce = bool(self._zygotes) and _memory_is_scarce()
+        for kind, zygote in list(self._zygotes.items()):
+            if scarce or now - zygote.used_at > _IDLE_S or zygote.process.poll() is not None:
+                self._retire(kind)
+
+    def start_wanted(self) -> None:
+        """Start the zygotes that jobs would have used."""
+        for kind in list(self._wanted):
+            del self._wanted[kind]
+            if kind not in self._zygotes and not _memory_is_scarce():
+                self._make_room()
+                self._zygotes[kind] = _start(kind)
+
+    def close(self) -> None:
+        """End all zygotes."""
+        for kind in list(self._zygotes):
+            self._retire(kind)
+
+    def _hear(self, kind: Kind, zygote: Zygote) -> None:
+        try:
+            answer = zygote.control.recv(1 << 16, socket.MSG_DONTWAIT).decode("utf-8", "replace")
+        except BlockingIOError:
+            return
+        except OSError:
+            answer = ""
+        if answer == "ready":
+            zygote.ready = True
+            return
+        self._refused[kind] = answer or f"ended with {zygote.process.wait()}"
+        print(f"no warm start for {' '.join(kind.modules) or 'plain scripts'}: {self._refused[kind]}", file=sys.stderr)
+        self._retire(kind)
+
+    def _make_room(self) -> None:
+        if len(self._zygotes) >= _MOST:
+            self._retire(min(self._zygotes, key=lambda kind: self._zygotes[kind].used_at))
+
+    def _retire(self, kind: Kind) -> None:
+        self._zygotes.pop(kind).end()
+
+
+def _kind_in(folder: JobFolder) -> Kind | None:
+    try:
+        return kind_of(folder.read_spec(), folder.read_environment())
+    except FolderError:
+        return None  # the runner will say it
+
+
+def _start(kind: Kind) -> Zygote:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [kind.python, "-P", "-X", "faulthandler", str(_ZYGOTE), str(theirs.fileno()), str(_PACKAGE)]
+        process = subprocess.Popen(
+            command, env=dict(kind.variables), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        )
+    ours.send(" ".join(kind.modules).encode() or b" ")
+    return Zygote(process=process, control=ours)
+
+
+def _memory_is_scarce() -> bool:
+    with open("/proc/meminfo", encoding="ascii") as file:
+        sizes = {line.split(":")[0]: int(line.split()[1]) for line in file}
+    return sizes.get("MemAvailable", 1) < _FREE_PART * sizes.get("MemTotal", 0)

@@ -1,0 +1,96 @@
+"""A zygote: a process that has imported what jobs import, and forks the runner of each of them.
+
+``python -P -X faulthandler zygote.py CONTROL_FD QJOB_DIR`` starts it, in the environment of the jobs that it is for.
+It is told what to import, says whether forking after that is safe, and then forks a runner for each job folder
+that it is told. The runner forks the instance in turn, which becomes the script without a new interpreter: with
+the modules already there, and in all else what a cold start is. It ends with the dispatcher.
+
+Messages are packets on CONTROL_FD: the modules, one a line; back a line ``ready`` or the problem; then a folder,
+and back the runner's pid.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the dispatcher is gone; return in a process that is to become a script, to become it."""
+    control, qjob_directory = int(arguments[0]), arguments[1]
+    _make_importable(qjob_directory)
+    from qjob.engines.local.imports import ImportedState, import_all
+    from qjob.engines.local.rebirth import become_script
+    from qjob.runner.instance import ScriptBegins
+    from qjob.runner.process_tree import die_with_parent
+
+    die_with_parent()
+    modules = os.read(control, 1 << 20).decode().split()
+    before = ImportedState.now()
+    problem = import_all(modules) or ImportedState.now().problem_since(before)
+    os.write(control, (problem or "ready").encode())
+    if problem:
+        return
+    state = ImportedState.now()
+    gc.collect()
+    gc.freeze()  # so that a collection in a fork does not copy what it shares with us
+    try:
+        _serve(control)
+    except ScriptBegins as begins:
+        become_script(begins, state.since(before))
+
+
+def _make_importable(qjob_directory: str) -> None:
+    """Find qjob where this file is, also for an interpreter that does not have it installed."""
+    sys.path.append(os.path.dirname(qjob_directory))
+    import qjob.runner.run  # noqa: F401  all that the runner needs, before the path is as it was
+
+    sys.path.pop()
+
+
+def _serve(control: int) -> None:
+    while folder := os.read(control, 1 << 16):
+        pid_read, pid_write = os.pipe()
+        between = os.fork()
+        if between == 0:
+            _fork_runner(pid_write)
+            os.close(control)
+            _run(os.fsdecode(folder))
+        os.close(pid_write)
+        os.waitpid(between, 0)  # from here on the runner is the dispatcher's child
+        os.write(control, os.read(pid_read, 64))
+        os.close(pid_read)
+
+
+def _fork_runner(pid_write: int) -> None:
+    """Return in a fork that has no parent any more, and so becomes the dispatcher's own child; tell its pid."""
+    pid = os.fork()
+    if pid:
+        os.write(pid_write, str(pid).encode())
+        os._exit(0)
+
+
+def _run(folder: str) -> None:
+    """Be the runner of a job; raises ScriptBegins in the process that is its instance."""
+    import traceback
+    from pathlib import Path
+
+    from qjob.engines.local.supervised import EXIT_CRASHED
+    from qjob.folder import JobFolder
+    from qjob.runner.instance import ScriptBegins, continue_here
+    from qjob.runner.run import run_job
+
+    code = EXIT_CRASHED
+    try:
+        os.setsid()
+        code = run_job(JobFolder(Path(folder)), continue_here)
+    except ScriptBegins:
+        raise
+    except BaseException:  # noqa: BLE001 - whatever it is, the dispatcher's log is to have it
+        traceback.print_exc()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
