@@ -6,7 +6,7 @@ that it is told. The runner forks the instance in turn, which becomes the script
 the modules already there, and in all else what a cold start is. It ends with the dispatcher.
 
 Messages are packets on CONTROL_FD: the modules, one a line; back a line ``ready`` or the problem; then a folder,
-and back the runner's pid.
+and back the runner's pid. One whose modules have changed on the disk ends instead of an answer.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the dispatcher is gone; return in a process that is to become a script, to become it."""
     control, qjob_directory = int(arguments[0]), arguments[1]
     _make_importable(qjob_directory)
+    from qjob.engines.local.freshness import Freshness
     from qjob.engines.local.imports import ImportedState, import_all
     from qjob.engines.local.rebirth import become_script
     from qjob.runner.instance import ScriptBegins
@@ -33,10 +35,11 @@ def main(arguments: list[str]) -> None:
     if problem:
         return
     state = ImportedState.now()
+    freshness = Freshness()
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not copy what it shares with us
     try:
-        _serve(control)
+        _serve(control, freshness.is_lost)
     except ScriptBegins as begins:
         become_script(begins, state.since(before))
 
@@ -49,8 +52,8 @@ def _make_importable(qjob_directory: str) -> None:
     sys.path.pop()
 
 
-def _serve(control: int) -> None:
-    while folder := os.read(control, 1 << 16):
+def _serve(control: int, is_stale: Callable[[], bool]) -> None:
+    while (folder := os.read(control, 1 << 16)) and not is_stale():
         pid_read, pid_write = os.pipe()
         between = os.fork()
         if between == 0:
