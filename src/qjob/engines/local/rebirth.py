@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from qjob.engines.local.imports import Changes
+from qjob.runner.bootstrap import main
 from qjob.runner.instance import ScriptBegins
 
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself, when it starts
@@ -28,8 +29,6 @@ def become_script(begins: ScriptBegins, changes: Changes) -> NoReturn:
     _reset_signals()
     _reseed(changes)
     _forget_the_parent()
-    from qjob.runner.bootstrap import main
-
     sys.argv[:] = [os.path.join(os.path.dirname(__file__), "bootstrap.py"), *begins.arguments]
     shared = dict(sys.modules)
     code = 0

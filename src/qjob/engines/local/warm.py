@@ -151,7 +151,7 @@ class WarmPool:
             del self._wanted[kind]
             if kind not in self._zygotes and not _memory_is_scarce():
                 self._make_room()
-                self._zygotes[kind] = _start(kind)
+                self._start(kind)
 
     def close(self) -> None:
         """End all zygotes."""
@@ -172,6 +172,12 @@ class WarmPool:
         print(f"no warm start for {' '.join(kind.modules) or 'plain scripts'}: {self._refused[kind]}", file=sys.stderr)
         self._retire(kind)
 
+    def _start(self, kind: Kind) -> None:
+        try:
+            self._zygotes[kind] = _start(kind)
+        except OSError as error:  # the interpreter is gone, or no process is to be had: the job will say so
+            self._refused[kind] = str(error)
+
     def _make_room(self) -> None:
         if len(self._zygotes) >= _MOST:
             self._retire(min(self._zygotes, key=lambda kind: self._zygotes[kind].used_at))
@@ -189,12 +195,12 @@ def _kind_in(folder: JobFolder) -> Kind | None:
 
 def _start(kind: Kind) -> Zygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.send(" ".join(kind.modules).encode() or b" ")
     with theirs:
         command = [kind.python, "-P", "-X", "faulthandler", str(_ZYGOTE), str(theirs.fileno()), str(_PACKAGE)]
         process = subprocess.Popen(
             command, env=dict(kind.variables), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
         )
-    ours.send(" ".join(kind.modules).encode() or b" ")
     return Zygote(process=process, control=ours)
 
 

@@ -12,15 +12,26 @@ and back the runner's pid. One whose modules have changed on the disk ends inste
 from __future__ import annotations
 
 import gc
+import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
+
+_OURS = (
+    "qjob.engines.local.freshness",
+    "qjob.engines.local.imports",
+    "qjob.engines.local.rebirth",
+    "qjob.engines.local.supervised",
+    "qjob.runner.bootstrap",
+)
+"""All that is needed, to be imported before the path is the job's again."""
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the dispatcher is gone; return in a process that is to become a script, to become it."""
     control, qjob_directory = int(arguments[0]), arguments[1]
-    _make_importable(qjob_directory)
+    is_the_jobs = _import_ours(qjob_directory)
     from qjob.engines.local.freshness import Freshness
     from qjob.engines.local.imports import ImportedState, import_all
     from qjob.engines.local.rebirth import become_script
@@ -31,7 +42,10 @@ def main(arguments: list[str]) -> None:
     modules = os.read(control, 1 << 20).decode().split()
     before = ImportedState.now()
     problem = import_all(modules) or ImportedState.now().problem_since(before)
-    os.write(control, (problem or "ready").encode())
+    try:
+        os.write(control, (problem or "ready").encode())
+    except OSError:
+        return  # the dispatcher is gone
     if problem:
         return
     state = ImportedState.now()
@@ -41,15 +55,25 @@ def main(arguments: list[str]) -> None:
     try:
         _serve(control, freshness.is_lost)
     except ScriptBegins as begins:
+        if not is_the_jobs:
+            _forget_ours()
         become_script(begins, state.since(before))
 
 
-def _make_importable(qjob_directory: str) -> None:
-    """Find qjob where this file is, also for an interpreter that does not have it installed."""
-    sys.path.append(os.path.dirname(qjob_directory))
-    import qjob.runner.run  # noqa: F401  all that the runner needs, before the path is as it was
+def _forget_ours() -> None:
+    """Have the job import its own qjob, if it has one."""
+    for name in [name for name in sys.modules if name == "qjob" or name.startswith("qjob.")]:
+        del sys.modules[name]
 
-    sys.path.pop()
+
+def _import_ours(qjob_directory: str) -> bool:
+    """Import what is needed of the dispatcher's own qjob; return whether that is the one that jobs would find."""
+    spec = importlib.util.find_spec("qjob")
+    sys.path.insert(0, os.path.dirname(qjob_directory))
+    for module in _OURS:
+        importlib.import_module(module)
+    del sys.path[0]
+    return spec is not None and spec.origin == sys.modules["qjob"].__file__
 
 
 def _serve(control: int, is_stale: Callable[[], bool]) -> None:
