@@ -57,15 +57,18 @@ def _extend_path(source: str, source_name: str) -> None:
     """Make the source importable by its own name, and a folder's modules by theirs.
 
     At the end of the path, as published, so that a job's ``types.py`` hides nothing. But a folder of code
-    comes before an installed package of its name: what runs is the code as it was at submit.
+    comes before an installed package of its name: what runs is the code as it was at submit. So does what
+    was in an archive that has several entries and whose name is no file here.
     """
     folder = os.path.join(source, source_name)
-    if not os.path.isdir(folder):
+    if os.path.isfile(folder):
         sys.path.append(source)
         return
-    place = len(sys.path) if source_name in sys.stdlib_module_names else 0
+    names = [source_name] if os.path.isdir(folder) else [name.removesuffix(".py") for name in os.listdir(source)]
+    place = 0 if sys.stdlib_module_names.isdisjoint(names) else len(sys.path)
     sys.path.insert(place, source)
-    sys.path.append(folder)
+    if os.path.isdir(folder):
+        sys.path.append(folder)
 
 
 def _run(source: str, source_name: str, entry_point: str) -> None:

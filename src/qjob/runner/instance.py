@@ -14,6 +14,7 @@ from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.runner.bootstrap import report
 from qjob.runner.capture import LogCapture
+from qjob.runner.container_paths import mount_container_paths
 from qjob.runner.process_tree import die_with_parent
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -80,7 +81,9 @@ def _become_instance(
 ) -> NoReturn:
     try:
         _leave_the_runner(folder, output_fd, report_fd)
-        os.execve(spec.python, _command(folder, spec, report_fd), dict(environment))
+        if spec.container_paths:
+            _mount_container_paths(folder, spec)
+        _execute(folder, spec, report_fd, environment)
     except OSError as error:
         report(report_fd, f"the interpreter {spec.python} cannot be started: {error}", "")
     finally:
@@ -104,9 +107,43 @@ def _leave_the_runner(folder: JobFolder, output_fd: int, report_fd: int) -> None
     os.chdir(folder.source)
 
 
-def _command(folder: JobFolder, spec: JobSpec, report_fd: int) -> list[str]:
+def _mount_container_paths(folder: JobFolder, spec: JobSpec) -> None:
+    """Show the job its folder at the paths of Braket's container, which its code names; or say in the log why not."""
+    problem = mount_container_paths(folder, spec)
+    if problem is not None:
+        os.write(
+            2, f"qjob: this code names /opt/braket or /opt/ml, and the job will not find them: {problem}\n".encode()
+        )
+
+
+def _execute(folder: JobFolder, spec: JobSpec, report_fd: int, environment: Mapping[str, str]) -> NoReturn:
+    """Become the script, or the program that makes its environment first; raises OSError."""
+    arguments = _arguments(folder, spec, report_fd)
+    if not spec.requirements:
+        os.execve(spec.python, [spec.python, *arguments], dict(environment))
+    from qjob.interpreter.launch import Launch, command
+
+    launch = Launch(
+        python=spec.python,
+        arguments=arguments,
+        requirements=folder.requirements,
+        source=_root(folder, spec),
+        environments=folder.environments,
+        report_fd=report_fd,
+        environ=environment,
+    )
+    told = command(launch)
+    os.execve(told.argv[0], told.argv, told.environ)
+
+
+def _root(folder: JobFolder, spec: JobSpec) -> Path:
+    """Return what paths in the requirements are relative to: the root of the code."""
+    root = folder.source / spec.source_name
+    return root if root.is_dir() else folder.source
+
+
+def _arguments(folder: JobFolder, spec: JobSpec, report_fd: int) -> list[str]:
     return [
-        spec.python,
         "-P",
         "-X",
         "faulthandler",

@@ -20,6 +20,7 @@ from qjob.model.outcome import Outcome
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
 from qjob.runner.environment import instance_environment
+from qjob.runner.free_port import free_port
 from qjob.runner.instance import Instance, start_instance
 from qjob.runner.process_tree import become_subreaper, descendants, signal_all
 from qjob.runner.reasons import (
@@ -127,8 +128,9 @@ class Run:
         self._deadline = time.monotonic() + min(self._spec.stopping_condition.maxRuntimeInSeconds, _FOR_EVER_S)
 
     def _start_instances(self) -> None:
+        master_port = free_port() if self._spec.instance_count > 1 else None
         for number in range(self._spec.instance_count):
-            environment = instance_environment(self._submitter, self._folder, self._spec, number)
+            environment = instance_environment(self._submitter, self._folder, self._spec, number, master_port)
             instance = start_instance(self._folder, self._spec, number, environment)
             self._instances.append(instance)
             if instance.capture.alarm_fd is not None:
