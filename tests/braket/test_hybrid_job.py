@@ -608,7 +608,6 @@ def test_what_cannot_be_pickled_is_named_and_nothing_is_started(here: Path, home
 # Failures
 
 
-@pytest.mark.xfail(reason="the bootstrap takes away the frames of qjob/runner only, not of all of qjob", strict=True)
 def test_a_failure_shows_the_users_frames_only(here: Path) -> None:
     @hybrid_job(device=None)
     def fail() -> float:

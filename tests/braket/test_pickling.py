@@ -101,6 +101,15 @@ def test_what_holds_itself_is_found_out() -> None:
     assert "argument 1[0] is _thread.lock" in refusal(plain, loop)
 
 
+def test_what_is_nested_too_deeply_is_told() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert "argument 1 is list, which cannot be pickled" in refusal(plain, deep)
+    while deep:  # Python itself would recurse to take it apart
+        deep = deep[0]
+
+
 def test_cloudpickles_list_of_modules_is_as_it_was() -> None:
     before = cloudpickle.list_registry_pickle_by_value()
     pickle_call(uses_no_session, (), {})

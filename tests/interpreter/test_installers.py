@@ -176,6 +176,18 @@ def test_who_has_the_last_word(tmp_path: Path, uv: str, pip: str, taken: str, wo
         with pytest.raises(EnvironmentFailed) as raised:
             install(given)
     assert raised.value.reason == f"The requirements cannot be installed: {words}"
+    assert raised.value.output == ""
+
+
+def test_what_does_not_fit_into_the_reason_is_kept_beside_it(tmp_path: Path) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\nseq -s ' ' 1 2000; echo error: `seq -s ' ' 1 2000`; exit 1\n")
+    uv.chmod(0o755)
+    environ = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin", "PIP_CONFIG_FILE": "/dev/null"}
+    with (tmp_path / "lock").open("w") as lock, pytest.raises(EnvironmentFailed) as raised:
+        install(replace(task(tmp_path), environ=environ, lock_fd=lock.fileno()))
+    assert raised.value.reason.endswith("…")
+    assert raised.value.output.endswith(" 2000\n")
 
 
 def task(path: Path, own_python: str = "false") -> Task:

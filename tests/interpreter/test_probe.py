@@ -41,6 +41,7 @@ def test_it_is_known_afterwards(tmp_path: Path, python: Path) -> None:
     "change",
     [
         pytest.param(lambda python: (site_packages(python) / "a.pth").write_text("/x\n"), id="a .pth file"),
+        pytest.param(lambda python: (site_packages(python) / "a.pth").symlink_to("nowhere"), id="a link to nowhere"),
         pytest.param(lambda python: (site_packages(python) / "sitecustomize.py").touch(), id="sitecustomize"),
         pytest.param(lambda python: (python.parents[1] / "pyvenv.cfg").write_text("a = b\n"), id="pyvenv.cfg"),
         pytest.param(lambda python: (python.unlink(), python.write_text("#!")), id="the program"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from logging import Logger, getLogger
 from typing import Any
 
@@ -12,7 +11,6 @@ from qjob.braket.advice import warn
 from qjob.braket.default_names import name_for_image, now_ms
 from qjob.errors import JobFailed
 from qjob.job import Job, submit
-from qjob.log_printer import LogPrinter
 from qjob.model.config import (
     CheckpointConfig,
     InstanceConfig,
@@ -20,6 +18,7 @@ from qjob.model.config import (
     S3DataSourceConfig,
     StoppingCondition,
 )
+from qjob.model.record import QueueInfo
 from qjob.service import Service
 from qjob.source.generated import GeneratedSource
 
@@ -146,20 +145,8 @@ class LocalQuantumJob(Job):
         pieces = self._service.log(self.id).pieces(final=True)
         return b"".join(piece.data for piece in pieces).decode("utf-8", "backslashreplace")
 
-    def logs(self, wait: bool = False, poll_interval_seconds: int = 5) -> None:
-        """Print the job's log, see `Job.logs`; a quiet job does not say what it waits for."""
-        if not (wait and self._quiet):
-            super().logs(wait, poll_interval_seconds)
-            return
-        reader = self._service.log(self.id)
-        printer = LogPrinter(sys.stdout, instances=self.metadata()["instanceConfig"]["instanceCount"])
-        read = self._service.follow(
-            self.id, lambda final: reader.pieces(final=final), poll_interval_seconds, lambda queue: None
-        )
-        for piece in read:
-            printer.write(piece)
-        printer.close()
-        self._service.raise_if_failed(self.id)
+    def _tell_waiting(self) -> Callable[[QueueInfo], None]:
+        return _say_nothing if self._quiet else super()._tell_waiting()
 
     def __reduce__(self) -> tuple[type[LocalQuantumJob], tuple[str]]:
         return type(self), (self.arn,)
@@ -173,6 +160,10 @@ class LocalQuantumJob(Job):
             self.logs(wait=True)
         except JobFailed as error:
             logger.error(str(error))
+
+
+def _say_nothing(_: QueueInfo) -> None:
+    """Be quiet."""
 
 
 def _resolved(source: str | os.PathLike[str] | GeneratedSource) -> Any:

@@ -28,7 +28,7 @@ from qjob.braket.recovery import cached, namespace, taken_module
 from qjob.errors import InvalidInput
 
 _PROTOCOL = 5
-_DEEPEST = 12
+_MOST_LOOKED_AT = 200  # objects, when one is searched for that cannot be pickled
 _NOT_TAKEN = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__", "__warningregistry__"})
 """What a module has that belongs to this process, or to how it was imported here."""
 _SENTINELS = {id(value): name for name, value in vars(dataclasses).items() if type(value).__module__ == "dataclasses"}
@@ -245,7 +245,7 @@ def _explanation(
     for path, part in parts.items():
         reason = _reason(part, by_value)
         if reason is not None:
-            where, culprit, why = _culprit(path, part, reason, by_value)
+            where, culprit, why = _culprit(path, part, reason, by_value, set()) or (path, part, reason)
             return (
                 f"{name!r} cannot become a job: {where} is {_described(culprit)}, which cannot be pickled ({why}). "
                 "Create it inside the function, or pass what it is made from."
@@ -253,17 +253,21 @@ def _explanation(
     return f"{name!r} cannot become a job, as it and its arguments cannot be pickled: {error}"
 
 
-def _culprit(
-    path: str, value: Any, why: str, by_value: frozenset[str], above: frozenset[int] = frozenset()
-) -> tuple[str, Any, str]:
-    """Return the path, the innermost object on it that cannot be pickled, and why."""
-    above |= {id(value)}
-    if len(above) <= _DEEPEST:
-        for child_path, child in _children(path, value, by_value):
-            reason = None if id(child) in above else _reason(child, by_value)
-            if reason is not None:
-                return _culprit(child_path, child, reason, by_value, above)
-    return path, value, why
+def _culprit(path: str, value: Any, why: str, by_value: frozenset[str], seen: set[int]) -> tuple[str, Any, str] | None:
+    """Return the path, the innermost object on it that cannot be pickled, and why; None when it is found elsewhere.
+
+    Elsewhere: all that cannot be pickled in it was ``seen`` before, as the class that a method refers to.
+    """
+    seen.add(id(value))
+    innermost = True
+    for child_path, child in _children(path, value, by_value):
+        reason = _reason(child, by_value)
+        innermost = innermost and reason is None
+        if reason is not None and id(child) not in seen and len(seen) < _MOST_LOOKED_AT:
+            found = _culprit(child_path, child, reason, by_value, seen)
+            if found is not None:
+                return found
+    return (path, value, why) if innermost else None
 
 
 def _reason(value: Any, by_value: frozenset[str]) -> str | None:

@@ -26,6 +26,7 @@ _ON_TOP = "zz_qjob_below.pth"
 """Read last of the environment's own: what it brings comes before what lies below."""
 
 _BUILD = "build"
+_ATTEMPTS = 3  # another process may remove what was made before it is held
 _MAX_TRACEBACK_CHARS = 16_000
 
 
@@ -83,14 +84,21 @@ def _parsed(arguments: Sequence[str]) -> Launch:
 
 def _made(launch: Launch) -> Command:
     asked = wanted(launch, make_probe(launch.environments, launch.python, launch.environ))
-    ready = use(launch.environments, asked.key)
-    while ready is None:
-        with building(launch.environments, asked.key, _tell_of_the_wait) as lock_fd:
-            ready = use(launch.environments, asked.key)
-            if ready is None:
-                make_environment(launch, asked, lock_fd)
-        ready = ready or use(launch.environments, asked.key)
-    return in_environment(launch, ready)
+    for _ in range(_ATTEMPTS):
+        ready = use(launch.environments, asked.key)
+        if ready is not None:
+            return in_environment(launch, ready)
+        _make_once(launch, asked)
+    raise EnvironmentFailed(f"{folder_of(launch.environments, asked.key)} was made and cannot be used")
+
+
+def _make_once(launch: Launch, asked: Wanted) -> None:
+    with building(launch.environments, asked.key, _tell_of_the_wait) as lock_fd:
+        ready = use(launch.environments, asked.key)
+        if ready is None:
+            make_environment(launch, asked, lock_fd)
+        else:
+            os.close(ready.fd)
 
 
 def _tell_of_the_wait() -> None:

@@ -10,7 +10,7 @@ class EnvironmentFailed(QjobError):
 
     Attributes:
         reason: in a sentence, with the installer's own words.
-        output: the end of what the installer printed; may be empty.
+        output: the end of what the installer printed, where the reason has not all of what matters.
     """
 
     def __init__(self, reason: str, output: str = "") -> None:

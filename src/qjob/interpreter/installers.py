@@ -208,7 +208,9 @@ def _install_with_pip(task: Task) -> None:
 
 
 def _failure(said: Said) -> EnvironmentFailed:
-    return EnvironmentFailed(f"The requirements cannot be installed: {resolver_words(said.output)}", said.output)
+    words = resolver_words(said.output)
+    reason = f"The requirements cannot be installed: {words}"
+    return EnvironmentFailed(reason, said.output if words.endswith("…") else "")
 
 
 def _runs(command: Sequence[str]) -> bool:

@@ -129,9 +129,16 @@ def _hooks(sites: tuple[str, ...]) -> tuple[str, ...]:
     for site in sites:
         for name in _names(site):
             if name.endswith(".pth") or name in _CUSTOMIZE:
-                stat = os.stat(os.path.join(site, name))
-                found.append(f"{site}/{name} {stat.st_size} {stat.st_mtime_ns}")
+                found.append(_state(os.path.join(site, name)))
     return tuple(found)
+
+
+def _state(path: str) -> str:
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:  # a link to nowhere, which Python passes by
+        return path
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def _names(directory: str) -> list[str]:

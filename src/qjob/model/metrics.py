@@ -440,15 +440,13 @@ def _read_line(line: str) -> dict[str, Any]:
         _take_numbers(_ASSIGNMENT_BEFORE_TAG.findall(before[: before.rfind(";") + 1]), metrics)
     for text in texts:
         ended = text[: text.rfind(";") + 1]
-        _take_numbers(_ASSIGNMENT.findall(ended, _take_written(ended, metrics)), metrics)
+        start = _take_written(written, metrics) if (written := _WRITTEN.match(ended)) else 0
+        _take_numbers(_ASSIGNMENT.findall(ended, start), metrics)
     return metrics
 
 
-def _take_written(text: str, metrics: dict[str, Any]) -> int:
-    """Take what `metric_line` wrote, and return where it ends: 0 when the text does not begin with that."""
-    written = _WRITTEN.match(text)
-    if written is None:
-        return 0
+def _take_written(written: re.Match[str], metrics: dict[str, Any]) -> int:
+    """Take what `metric_line` wrote and return where it ends; 0, and take nothing, when its values are no numbers."""
     time, name, value = written.groups()
     try:
         metrics[TIMESTAMP], metrics[name.strip()] = float(time), float(value)

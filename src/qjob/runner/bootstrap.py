@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     os.environ["PYTHONUNBUFFERED"] = "1"  # for Python processes that the script starts, as in the container
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole
     _extend_path(source, source_name)
+    sys.meta_path.append(_OurOwn)
     try:
         _run(source, source_name, entry_point)
     except SystemExit as end:
@@ -51,6 +52,19 @@ def report(report_fd: int, reason: str, trace: str) -> None:
             data = data[os.write(report_fd, data) :]
     except OSError:  # the script has closed it
         return
+
+
+class _OurOwn:
+    """Finds qjob beside this file, for an interpreter that has none, and nothing else of what is installed there."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name != "qjob":
+            return None
+        from importlib.util import spec_from_file_location
+
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        return spec_from_file_location(name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
 
 
 def _extend_path(source: str, source_name: str) -> None:
@@ -119,7 +133,7 @@ def _import_parents(path: str, module: str) -> str:
 
 def _without_our_frames(trace):  # type: ignore[no-untyped-def]
     """Return the traceback from the user's first frame on; None when there is none of theirs."""
-    ours = os.path.dirname(os.path.abspath(__file__))
+    ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
     of_import = os.path.join(os.path.dirname(os.__file__), "importlib")
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith((ours, of_import, "<frozen importlib")):
         trace = trace.tb_next

@@ -111,9 +111,7 @@ def _mount_container_paths(folder: JobFolder, spec: JobSpec) -> None:
     """Show the job its folder at the paths of Braket's container, which its code names; or say in the log why not."""
     problem = mount_container_paths(folder, spec)
     if problem is not None:
-        os.write(
-            2, f"qjob: this code names /opt/braket or /opt/ml, and the job will not find them: {problem}\n".encode()
-        )
+        os.write(2, f"qjob: not all of the container's paths that this code names are there: {problem}\n".encode())
 
 
 def _execute(folder: JobFolder, spec: JobSpec, report_fd: int, environment: Mapping[str, str]) -> NoReturn:
