@@ -511,6 +511,13 @@ def plain_line(draw: st.DrawFn, numbers: st.SearchStrategy[str] = NUMBERS) -> by
 
 
 @st.composite
+def tagged_lines(draw: st.DrawFn) -> list[bytes]:
+    """What instances write that report the same metrics side by side."""
+    tags = draw(st.lists(st.sampled_from([b"[0]", b"[1]", b"[]", b"[\xff]", b"[[a]"]), min_size=1, max_size=3))
+    return [tag + line for line in draw(steady_lines()) for tag in tags]
+
+
+@st.composite
 def steady_lines(draw: st.DrawFn) -> list[bytes]:
     """What a loop writes that reports the same metrics in every iteration."""
     names = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
@@ -544,7 +551,13 @@ NO_METRIC = st.sampled_from([b"", b"step 1", b"x=1;", b"\xff\xfe", b"Metrics: x=
 STRAY = st.one_of(
     plain_line(BAD_NUMBERS), st.builds(bytes.__add__, TAG, plain_line()), SCRAP_LINE, st.binary(max_size=9)
 )
-GROUP = st.one_of(st.lists(plain_line(), max_size=12), steady_lines(), st.lists(NO_METRIC, max_size=2))
+GROUP = st.one_of(
+    st.lists(plain_line(), max_size=12),
+    st.lists(st.builds(bytes.__add__, st.sampled_from([b"[0]", b"[1]"]), plain_line()), max_size=12),
+    steady_lines(),
+    tagged_lines(),
+    st.lists(NO_METRIC, max_size=2),
+)
 LOG = st.one_of(
     st.lists(GROUP, max_size=8),
     st.lists(st.one_of(GROUP, steady_lines(), st.lists(STRAY, max_size=2)), max_size=8),
@@ -575,9 +588,12 @@ def chunks(log: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("stray_share", [0, 0.001, 0.02, 0.5])
 @pytest.mark.parametrize("metric_type", MetricType)
-def test_a_log_of_many_blocks_is_read_as_the_plain_reading_does(metric_type: MetricType, stray_share: float) -> None:
+@pytest.mark.parametrize("tags", [[b""], [b"[0]", b"[1]"], [b"[0]", b""]], ids=["plain", "tagged", "mixed"])
+def test_a_log_of_many_blocks_is_read_as_the_plain_reading_does(
+    tags: list[bytes], metric_type: MetricType, stray_share: float
+) -> None:
     generator = random.Random(str(stray_share))
-    log = b"".join(long_log(generator, stray_share))
+    log = b"".join(generator.choice(tags) + line for line in long_log(generator, stray_share))
     assert len(log) > 400_000
     assert repr(parsed(log, metric_type=metric_type)) == repr(reference(log, metric_type, MAX))
 

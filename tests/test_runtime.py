@@ -368,25 +368,6 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(job: Path) -> None:
     assert caught[0].filename == __file__
 
 
-@pytest.mark.parametrize("suffix", ["", "best"])
-def test_a_job_finds_the_checkpoint_that_it_started_with(
-    suffix: str, job: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AMZN_BRAKET_JOB_NAME", "old")
-    runtime.save_job_checkpoint({"step": 1, "state": {1j}}, suffix)
-    monkeypatch.setenv("AMZN_BRAKET_JOB_NAME", "vqe")
-    with pytest.raises(FileNotFoundError):
-        runtime.load_job_checkpoint(None, suffix)
-    monkeypatch.setenv(runtime.COPIED_FROM, "old")
-    assert runtime.load_job_checkpoint(None, suffix) == {"step": 1, "state": {1j}}
-    with pytest.raises(FileNotFoundError):
-        runtime.load_job_checkpoint("vqe", suffix)
-    runtime.save_job_checkpoint({"step": 2}, suffix)
-    assert runtime.load_job_checkpoint(None, suffix) == {"step": 2}
-    assert runtime.load_job_checkpoint("old", suffix)["step"] == 1
-    assert job.exists()
-
-
 # --- formats
 
 

@@ -248,8 +248,8 @@ class Service:
     ) -> dict[str, Any]:
         """Return what an ended job saved; ``{}`` when it saved nothing.
 
-        With ``partial``, what it has saved until now, whatever its state is. With ``plain``, what stands in the file for
-        values that are more than JSON, for which no other package is needed: see docs/results.md.
+        With ``partial``, what it has saved until now, whatever its state is. With ``plain``, what stands in the
+        file for values that are more than JSON, for which no package is needed: see docs/results.md.
 
         Raises JobFailed, JobCancelled, ResultError, JobStateError while it has not ended, and FolderError when
         its folder is gone.

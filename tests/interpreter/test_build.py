@@ -33,6 +33,7 @@ def test_what_is_missing_is_installed_and_what_is_there_is_used(place: Place, in
     assert "making an environment for 1 requirement on top of" in done.output
     [folder] = folders(place)
     assert not list(folder.glob("lib/*/site-packages/bb*"))
+    assert not (folder / "build").exists()
     assert f'"installer": "{installer}"' in (folder / "environment.json").read_text()
 
 
@@ -41,7 +42,8 @@ def test_what_is_too_old_below_is_hidden_by_the_new_one(place: Place, installer:
     place.put_below(below)
     place.wheels.make("aa", "1.0", "bb>=2")
     place.wheels.make("bb", "2.0")
-    done = place.run("aa", f"{VERSIONS}; import importlib.metadata as m; print(m.version('bb'))")
+    code = f"{VERSIONS}; import importlib.metadata as m; print(m.version('bb'))"
+    done = place.run("aa", code, PIP_USER="1", PIP_TARGET="/nowhere", UV_SYSTEM_PYTHON="1")
     assert "versions 1.0 2.0\n2.0\n" in done.output
     assert place.run("bb==1.0", "import bb; print('version', bb.version)").output.endswith("version 1.0\n")
 
@@ -183,6 +185,7 @@ def test_files_of_the_source_are_found_and_not_touched(place: Place, installer: 
     assert place.run("-r 'more reqs/first.txt'", code).output.endswith("version 1.0\n")
     (inner / "limits.txt").write_text("aa>=2\n")
     assert place.run("-r 'more reqs/first.txt'", code).output.endswith("version 2.0\n")
+    assert place.run("-r 'my code/more reqs/first.txt'", code).output.endswith("version 2.0\n")
     assert sorted(place.source.rglob("*")) == before
 
 

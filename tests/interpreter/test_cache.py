@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from living import wait_until
 from qjob.interpreter.cache import building, describe, finish, prune, use
 
 DAY = timedelta(days=1)
@@ -82,6 +84,25 @@ def test_one_who_waited_for_a_lock_that_was_removed_takes_the_new_one(tmp_path: 
         (tmp_path / "k.lock").unlink()
     thread.join(10)
     assert held == [True]
+
+
+def test_one_that_is_removed_while_it_is_waited_for_is_not_found(tmp_path: Path) -> None:
+    marker = made(tmp_path, "k") / "environment.json"
+    found: list[object] = []
+    with marker.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: found.append(use(tmp_path, "k")))
+        thread.start()
+        wait_until(lambda: waiters(marker))
+        marker.unlink()
+    thread.join(10)
+    assert found == [None]
+
+
+def waiters(path: Path) -> int:
+    """Return how many wait for a lock on a file, by proc(5)."""
+    inode = f":{path.stat().st_ino} "
+    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
 
 
 def test_the_environments_are_described(tmp_path: Path) -> None:

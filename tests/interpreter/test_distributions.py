@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from qjob.interpreter.distributions import all_there, distributions, fits
+from qjob.interpreter.distributions import all_there, distributions, fits, metadata_folders
 from qjob.interpreter.lines import read_lines
 
 RELEASES = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
@@ -86,3 +86,8 @@ def installed(tmp_path: Path) -> list[str]:
 )
 def test_what_is_there(installed: list[str], text: str, there: bool) -> None:
     assert all_there(read_lines(text), distributions(installed)) is there
+
+
+def test_what_an_interrupted_uninstall_left_is_not_seen(installed: list[str]) -> None:
+    names = ["amazon_braket_sdk-1.100.0.dist-info", "gone-1.0.dist-info", "numpy-1.26.4.dist-info"]
+    assert metadata_folders(installed[0]) == names

@@ -72,6 +72,8 @@ def test_a_launcher_is_looked_through(tmp_path: Path) -> None:
     real = tmp_path / "real" / "python"
     fake(tmp_path / "shims" / "python3.97", "3.97.4", real)
     assert find_interpreter("3.97", environ(tmp_path, tmp_path / "shims")) == real
+    fake(tmp_path / "shims" / "pythonish", "3.97.4", real)
+    assert find_interpreter("pythonish", environ(tmp_path, tmp_path / "shims")) == real
 
 
 def test_a_launcher_without_that_version_is_passed_by(tmp_path: Path) -> None:

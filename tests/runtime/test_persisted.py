@@ -334,7 +334,7 @@ def test_an_earlier_version_is_taken_for_a_damaged_one(content: bytes, checkpoin
     checkpoint.unlink()  # it shares its bytes with no version
     checkpoint.write_bytes(content)
     with pytest.warns(RuntimeWarning, match=r"vqe\.json.*vqe\.json\.1, which is older, is taken instead"):
-        assert read_checkpoint([checkpoint], False)["step"] == 1
+        assert read_checkpoint(checkpoint, False)["step"] == 1
 
 
 def test_the_newest_that_is_whole_is_taken(checkpoint: Path) -> None:
@@ -343,7 +343,7 @@ def test_the_newest_that_is_whole_is_taken(checkpoint: Path) -> None:
         array = read_plain_state(file)
         array.unlink()
     with pytest.warns(RuntimeWarning, match=r"is missing.*vqe\.json\.2"):
-        assert read_checkpoint([checkpoint], False)["state"][0] == 0
+        assert read_checkpoint(checkpoint, False)["state"][0] == 0
 
 
 def read_plain_state(file: Path) -> Path:
@@ -355,7 +355,7 @@ def test_when_all_are_damaged_the_newest_is_named(checkpoint: Path) -> None:
     save_versions(checkpoint, range(3))
     shutil.rmtree(side_files.arrays_directory(checkpoint))
     with pytest.raises(ResultError, match=r"is missing, which .*vqe\.json names"):
-        read_checkpoint([checkpoint], False)
+        read_checkpoint(checkpoint, False)
 
 
 def test_a_whole_checkpoint_brings_no_warning_and_a_pickled_one_no_other(checkpoint: Path) -> None:
@@ -363,9 +363,9 @@ def test_a_whole_checkpoint_brings_no_warning_and_a_pickled_one_no_other(checkpo
     replace_values(checkpoint, {"step": 2}, PICKLED_V4, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_checkpoint([checkpoint], True) == {"step": 2}
+        assert read_checkpoint(checkpoint, True) == {"step": 2}
         with pytest.raises(ResultError, match="allow_pickle=True"):
-            read_checkpoint([checkpoint], False)
+            read_checkpoint(checkpoint, False)
 
 
 def test_on_a_disk_without_links_versions_are_copies(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

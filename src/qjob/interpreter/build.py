@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -35,8 +34,6 @@ def main(arguments: Sequence[str]) -> int:
     launch = _parsed(arguments)
     try:
         command = _made(launch)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and would pass that on
-            signal.signal(number, signal.SIG_DFL)
         os.execve(command.argv[0], command.argv, command.environ)
     except EnvironmentFailed as error:
         failure = error
@@ -146,12 +143,8 @@ def _on_top(below: Probe) -> str:
     In ASCII, as Python reads these files in the locale's encoding before 3.13; and without a comprehension, which
     sees no name of the line that it stands in.
     """
-    sites = [path for path in below.paths if path in below.sites]
-    others = [path for path in below.paths if path not in below.sites]
-    return (
-        f"import site; list(map(site.addsitedir, {sites!a}))\n"
-        f"import itertools, sys; sys.path.extend(list(itertools.filterfalse(sys.path.__contains__, {others!a})))\n"
-    )
+    sites = [path for path in below.paths if path in below.sites]  # what else is on its path is there by these
+    return f"import site; list(map(site.addsitedir, {sites!a}))\n"
 
 
 def _brought_along(lines: Sequence[Line], directory: Path, source: Path) -> list[Line]:

@@ -122,7 +122,7 @@ def prune(directory: Path, keep_days: float, now: datetime | None = None) -> lis
     limit = (now or datetime.now(UTC)).timestamp() - keep_days * _DAY_S
     old = [each for each in describe(directory) if not each.in_use and _is_old(each, limit)]
     _prune_probes(directory / "interpreters", limit)
-    return [each for each in old if _removed(each.folder, limit)]
+    return [each for each in old if _removed(each.folder)]
 
 
 def clear(folder: Path) -> None:
@@ -136,11 +136,11 @@ def _is_old(environment: Environment, limit: float) -> bool:
     return not environment.finished or environment.last_used.timestamp() <= limit
 
 
-def _removed(folder: Path, limit: float) -> bool:
+def _removed(folder: Path) -> bool:
     lock = folder.with_name(f"{folder.name}.lock")
     fd = _opened_lock(lock)
     try:
-        if not (_locked_now(fd) and _same_file(fd, lock)) or not _cleared(folder, limit):
+        if not (_locked_now(fd) and _same_file(fd, lock)) or not _cleared(folder):
             return False
         lock.unlink(missing_ok=True)
     finally:
@@ -148,7 +148,7 @@ def _removed(folder: Path, limit: float) -> bool:
     return True
 
 
-def _cleared(folder: Path, limit: float) -> bool:
+def _cleared(folder: Path) -> bool:
     if not (folder / _MARKER).exists():
         clear(folder)
         return True
@@ -156,8 +156,6 @@ def _cleared(folder: Path, limit: float) -> bool:
     if held is None:
         return False
     try:
-        if os.fstat(held).st_mtime > limit:  # a job has used it and gone since we looked
-            return False
         clear(folder)
     finally:
         os.close(held)

@@ -71,7 +71,7 @@ def _of_path(text: str, variables: Mapping[str, str]) -> Path:
     if not answer.is_new_enough:
         raise InvalidInput(f"python={text!r} is Python {answer}; a job needs {_oldest()} or newer.")
     # A word is looked up on PATH once; what answers there may be a launcher that goes by the working directory.
-    return path if os.sep in text or path.parent != answer.path.parent else answer.path
+    return path if os.sep in text else answer.path
 
 
 def _program(text: str, variables: Mapping[str, str]) -> str:

@@ -77,7 +77,7 @@ def _plain_line(name: str, number: str) -> bytes:
 # What [^=] and [^;] let through too much (line ends above all), _read_plain finds out for many lines at once:
 # classes that exclude it take half as long again.
 _PLAIN = re.compile(_plain_line("([^=]{1,99}+)", "([^;]{1,40}+)"), re.MULTILINE)
-_STEP = _PLAIN.groups + 1
+_TAGGED = re.compile(rb"^\[([^]\n]*+)\]" + _PLAIN.pattern.replace(b"(?<=^Metrics - )", b""), re.MULTILINE)
 _STRICT = _plain_line(r"[^=;\r\n]{1,99}+", r"[-+.\deE]{1,40}+")
 _STRICT_LINES = re.compile(b"%b(?:%b){7,}" % (_STRICT, _STRICT), re.MULTILINE)  # fewer are read one by one
 _BLOCK_BYTES = 1 << 17
@@ -156,11 +156,13 @@ class _Batch:
         fixed: the times; and the iterations if any line has one, None where a line has none.
         names: the name of each line's metric.
         values: its value.
+        nodes: its node, if all of the lines have one; else nothing.
     """
 
     fixed: Mapping[str, Sequence[float | None]]
     names: Sequence[str]
     values: Sequence[float]
+    nodes: Sequence[str] = ()
 
 
 _Merge = Callable[[Iterable[list[Any]], Iterable[int], Iterable[Any]], None]
@@ -292,7 +294,8 @@ class _Table:
             batch = _with_iteration(batch)
         if not batch.names:
             return
-        rows = self._rows.number(batch.fixed[self._pivot])
+        pivots: Sequence[Any] = batch.fixed[self._pivot]
+        rows = self._rows.number(list(zip(pivots, batch.nodes, strict=True)) if batch.nodes else pivots)
         self._open(_column_order(batch))
         for name, values in batch.fixed.items():
             if name != self._pivot:
@@ -388,15 +391,20 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _read_plain(block: bytes) -> _Batch | None:
     """Return the metrics of a block of whole lines, or None if a metric line in it is not plain."""
-    parts = _PLAIN.split(block)  # what lies between plain lines, then the groups of one, and so on
-    between = b"".join(parts[::_STEP])
-    if _TAG in between or between.count(b"\n") + len(parts) // _STEP != block.count(b"\n"):
+    pattern = _TAGGED if block.startswith(b"[") else _PLAIN
+    parts = pattern.split(block)  # what lies between plain lines, then the groups of one, and so on
+    between, *tags, times, names, values, iterations = (
+        parts[at :: pattern.groups + 1] for at in range(pattern.groups + 1)
+    )
+    rest = b"".join(between)
+    if _TAG in rest or rest.count(b"\n") + len(times) != block.count(b"\n"):
         return None
     try:
         return _Batch(
-            fixed=_fixed(parts[1::_STEP], parts[4::_STEP]),
-            names=_column_names(parts[2::_STEP]),
-            values=list(map(float, parts[3::_STEP])),
+            fixed=_fixed(times, iterations),
+            names=_texts(names, _column_name),
+            values=list(map(float, values)),
+            nodes=_texts(tags[0], _decoded) if tags else (),
         )
     except ValueError:
         return None
@@ -411,14 +419,19 @@ def _fixed(times: Sequence[bytes], iterations: Sequence[Any]) -> dict[str, Seque
     return fixed
 
 
-def _column_names(names: Sequence[bytes]) -> list[str]:
-    """Return what stands before the ``=``; raises ValueError when that needs a closer look."""
-    columns = {name: _column_name(name) for name in set(names)}
-    return list(map(columns.__getitem__, names))
+def _texts(data: Sequence[bytes], text_of: Callable[[bytes], str]) -> list[str]:
+    """Return the text of each, of which there are few different ones."""
+    texts = {each: text_of(each) for each in set(data)}
+    return list(map(texts.__getitem__, data))
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _column_name(name: bytes) -> str:
-    text = name.decode("utf-8", "replace").strip()
+    """Return what stands before the ``=``; raises ValueError when that needs a closer look."""
+    text = _decoded(name).strip()
     if not text or ";" in text or METRIC_TAG in text or text in (TIMESTAMP, ITERATION, _NODE):
         raise ValueError(name)
     return text
@@ -479,6 +492,7 @@ def _with_iteration(batch: _Batch) -> _Batch:
         fixed={name: list(itertools.compress(values, held)) for name, values in batch.fixed.items()},
         names=list(itertools.compress(batch.names, held)),
         values=list(itertools.compress(batch.values, held)),
+        nodes=list(itertools.compress(batch.nodes, held)),
     )
 
 
@@ -486,9 +500,10 @@ def _column_order(batch: _Batch) -> Iterable[str]:
     """Return the names of the columns in the order of their first occurrence, some more than once."""
     iterations = enumerate(batch.fixed.get(ITERATION, ()))
     first = next((line for line, iteration in iterations if iteration is not None), None)
+    of_first_line = [TIMESTAMP, batch.names[0], *([ITERATION] if first == 0 else []), *([_NODE] if batch.nodes else [])]
     if first is None:
-        return [TIMESTAMP, *batch.names]
-    return [TIMESTAMP, *batch.names[: first + 1], ITERATION, *batch.names]
+        return [*of_first_line, *batch.names]
+    return [*of_first_line, *batch.names[: first + 1], ITERATION, *batch.names]
 
 
 def _as_slice(rows: Sequence[int]) -> slice | None:

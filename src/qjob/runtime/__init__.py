@@ -60,8 +60,6 @@ __all__ = [
 CHECKPOINTS_KEPT = "QJOB_CHECKPOINTS_KEPT"
 """The environment variable that says how many versions of each checkpoint are kept, the newest among them."""
 CHECKPOINTS_KEPT_BY_DEFAULT = 3
-COPIED_FROM = "QJOB_COPIED_FROM_NAME"
-"""The environment variable with the name of the job whose checkpoints this job started with."""
 _SHOWN = 10
 
 
@@ -142,8 +140,8 @@ def load_job_checkpoint(
 ) -> dict[str, Any]:
     """Return the checkpoint of ``job_name`` from the checkpoint directory.
 
-    By default it is this job's own; before it has saved one, that of the job which this one's checkpoints were copied
-    from. When the newest is damaged, the newest earlier one that is not is returned, with a RuntimeWarning.
+    By default it is this job's own, or the one that it was given of another job, which lies under this job's name as
+    well. When the newest is damaged, the newest earlier one that is not is returned, with a RuntimeWarning.
 
     Raises FileNotFoundError, saying which checkpoints there are, when this one is not among them; ResultError
     (a RuntimeError) when it is damaged, or is pickled and ``allow_pickle`` is false; MissingExtra when a value needs a
@@ -151,12 +149,11 @@ def load_job_checkpoint(
     """
     from qjob.runtime.persisted import read_checkpoint
 
-    names = [job_name] if job_name else [get_job_name(), *filter(None, [os.environ.get(COPIED_FROM)])]
-    paths = [_checkpoint_file(name, checkpoint_file_suffix) for name in names]
+    path = _checkpoint_file(job_name or get_job_name(), checkpoint_file_suffix)
     try:
-        return read_checkpoint(paths, allow_pickle)
+        return read_checkpoint(path, allow_pickle)
     except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, _no_checkpoint(paths[0]), str(paths[0])) from None
+        raise FileNotFoundError(errno.ENOENT, _no_checkpoint(path), str(path)) from None
 
 
 def read_persisted(path: Path, allow_pickle: bool) -> dict[str, Any]:

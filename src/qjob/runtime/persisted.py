@@ -8,7 +8,6 @@ no lock.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import threading
@@ -89,21 +88,20 @@ def read_values(path: Path, allow_pickle: bool) -> dict[str, Any]:
     raise ResultError(f"{path} changes faster than it can be read; try again later")
 
 
-def read_checkpoint(paths: list[Path], allow_pickle: bool) -> dict[str, Any]:
-    """Return the first checkpoint that is there; where it is damaged, its newest earlier version that is not.
+def read_checkpoint(path: Path, allow_pickle: bool) -> dict[str, Any]:
+    """Return a checkpoint; where it is damaged, its newest earlier version that is not.
 
-    Raises FileNotFoundError when none is there; what the first one has when all are damaged.
+    Raises FileNotFoundError when it is not there; what the newest has when all are damaged.
     """
-    there = [path for path in paths if path.exists()]
-    if not there:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(paths[0]))
     try:
-        return read_values(there[0], allow_pickle)
+        return read_values(path, allow_pickle)
+    except FileNotFoundError:
+        raise
     except (Damaged, OSError) as error:
-        for path in [version for file in there for version in (file, *versions(file))][1:]:
+        for earlier in versions(path):
             with contextlib.suppress(Damaged, OSError):
-                values = read_values(path, allow_pickle)
-                warnings.warn(f"{error}; {path}, which is older, is taken instead", RuntimeWarning, stacklevel=3)
+                values = read_values(earlier, allow_pickle)
+                warnings.warn(f"{error}; {earlier}, which is older, is taken instead", RuntimeWarning, stacklevel=3)
                 return values
         raise
 
