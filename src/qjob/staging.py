@@ -16,7 +16,7 @@ from qjob.errors import FolderError, InvalidInput
 from qjob.folder import JobFolder
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec
-from qjob.runtime.persisted import alone_in
+from qjob.runtime.alone import alone_in
 
 _SUFFIX = ".staging"
 _ABANDONED_S = 3600.0

@@ -34,8 +34,7 @@ from qjob.braket import (
     save_job_checkpoint,
     save_job_result,
 )
-from qjob.braket.pickling import CannotBePickled
-from qjob.errors import InvalidInput, JobFailed
+from qjob.errors import CannotBePickled, InvalidInput, JobFailed
 from qjob.folder import JobFolder
 
 pytestmark = pytest.mark.live

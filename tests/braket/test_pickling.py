@@ -11,8 +11,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 import pytest
 
-from qjob.braket.pickling import CannotBePickled, pickle_call
-from qjob.errors import InvalidInput
+from qjob.errors import CannotBePickled, InvalidInput, pickle_call
 
 LOCK = threading.Lock()
 

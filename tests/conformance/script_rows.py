@@ -29,7 +29,7 @@ BINDING = Table(
             "def f(flag: bool): return flag\ncall(f, flag=False)",
             ours=False,
             published=True,
-            why="bool('False') is True in Python, and that is what Braket calls",
+            why="in Python, bool('False') is True, and that is what Braket calls",
         ),
         differs(
             "def f(angles: list): return angles\ncall(f, angles=[1, 2])",
@@ -99,7 +99,7 @@ SOURCE = Table(
             "tree('pkg/m.py', 'pkg/__pycache__/m.pyc', 'pkg/.git/HEAD'); source('pkg')",
             ours=["pkg/m.py"],
             published=["pkg/.git/HEAD", "pkg/__pycache__/m.pyc", "pkg/m.py"],
-            why="what git ignores, and git's own folder, are left out, and the job's record says so",
+            why="caches, what git ignores, and git's own folder are left out, and the job's record says so",
         ),
     ),
 )  # fmt: skip

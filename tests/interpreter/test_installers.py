@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qjob.interpreter.failure import EnvironmentFailed
+from qjob.errors import EnvironmentFailed
 from qjob.interpreter.installers import (
     Task,
     find_uv,

@@ -24,8 +24,9 @@ from qjob import runtime
 from qjob.atomic import TEMPORARY_SUFFIX
 from qjob.errors import MissingExtra, ResultError
 from qjob.runtime import side_files
+from qjob.runtime.alone import alone_in
 from qjob.runtime.formats import PersistedJobDataFormat
-from qjob.runtime.persisted import add_values, alone_in, read_checkpoint, read_values, replace_values, versions
+from qjob.runtime.persisted import add_values, read_checkpoint, read_values, replace_values, versions
 
 np: Any = pytest.importorskip("numpy")
 

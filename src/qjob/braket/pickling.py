@@ -25,7 +25,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from qjob.braket.local_modules import local_modules
 from qjob.braket.recovery import cached, namespace, taken_module
-from qjob.errors import InvalidInput
+from qjob.errors import CannotBePickled, InvalidInput
 
 _PROTOCOL = 5
 _MOST_LOOKED_AT = 200  # objects, when one is searched for that cannot be pickled
@@ -35,10 +35,6 @@ _SENTINELS = {id(value): name for name, value in vars(dataclasses).items() if ty
 """Objects that dataclasses know by identity: in a class that came along as copies, fields() would find none."""
 _REGISTRY = threading.RLock()
 """cloudpickle's list of modules to pickle by value is the process's own: one call at a time."""
-
-
-class CannotBePickled(InvalidInput, RuntimeError):
-    """A function or an argument cannot go along into a job; a RuntimeError, as published."""
 
 
 @dataclass(frozen=True, kw_only=True)

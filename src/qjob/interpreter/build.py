@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from qjob.errors import EnvironmentFailed
 from qjob.interpreter.cache import building, clear, finish, folder_of, use
 from qjob.interpreter.distributions import all_there, distributions
-from qjob.interpreter.failure import EnvironmentFailed
 from qjob.interpreter.installers import REQUIREMENTS, Task, install, tell
 from qjob.interpreter.launch import Command, Launch, Wanted, in_environment, wanted
 from qjob.interpreter.lines import Kind, Line, joined_text, read_constraints

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from qjob.errors import EnvironmentFailed
 from qjob.interpreter.distributions import distributions, normalised
-from qjob.interpreter.failure import EnvironmentFailed
 from qjob.interpreter.probe import Probe
 
 REQUIREMENTS = "requirements.txt"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qjob.atomic import write_whole
-from qjob.interpreter.failure import EnvironmentFailed
+from qjob.errors import EnvironmentFailed
 
 _TIMEOUT_S = 60.0
 _VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPLATLIBDIR", "HOME")

@@ -17,15 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qjob.errors import ResultError
+from qjob.errors import DamagedResult, ResultError
 from qjob.runtime.formats import PersistedJobDataFormat
 
 _HEADER = {"name": "braket.jobs_data.persisted_job_data", "version": "1"}
 _VERSION = 1
-
-
-class Damaged(ResultError):
-    """The file is not what was written; an earlier one may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +53,8 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read a file.
 
-    Raises Damaged when it is none of this kind, ResultError when a newer qjob wrote it; OSError when it is missing
-    or cannot be opened.
+    Raises DamagedResult when it is none of this kind, ResultError when a newer qjob wrote it; OSError when it is
+    missing or cannot be opened.
     """
     return parse(path.read_bytes(), path)
 
@@ -68,9 +64,9 @@ def parse(data: bytes, path: Path) -> Document:
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"{path} is damaged ({error}); move it away, or take an earlier copy of it") from error
+        raise DamagedResult(f"{path} is damaged ({error}); move it away, or take an earlier copy of it") from error
     if not _is_persisted(document):
-        raise Damaged(f"{path} is JSON, but no file of save_job_result or save_job_checkpoint")
+        raise DamagedResult(f"{path} is JSON, but no file of save_job_result or save_job_checkpoint")
     # The schema allows any word here, and every reader takes an unknown one for plain text: Braket's own
     # save_job_checkpoint(..., data_format="pickle") writes plain text under that word.
     is_pickled = document["dataFormat"] == "pickled_v4"
@@ -94,7 +90,7 @@ def _types(ours: Any, path: Path) -> dict[str, Any]:
     if ours is None:
         return {}
     if not isinstance(ours, dict) or not isinstance(ours.get("types"), dict):
-        raise Damaged(f'{path}: what it has under "qjob" is not what qjob writes')
+        raise DamagedResult(f'{path}: what it has under "qjob" is not what qjob writes')
     if ours.get("version") != _VERSION:
         raise ResultError(f"{path} was written by a newer qjob; update qjob to read it")
     types: dict[str, Any] = ours["types"]

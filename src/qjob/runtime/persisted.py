@@ -8,27 +8,24 @@ no lock.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qjob.atomic import TEMPORARY_SUFFIX, write_whole
-from qjob.errors import ResultError
+from qjob.errors import DamagedResult, ResultError
 from qjob.runtime import side_files
-from qjob.runtime.document import Damaged, Document, parse, read_document
+from qjob.runtime.alone import alone_in
+from qjob.runtime.document import Document, parse, read_document
 from qjob.runtime.formats import PersistedJobDataFormat
 from qjob.runtime.pickled import pickle_all, unpickle_all
 from qjob.runtime.typed import decode, encode, unwritable
 
 _PICKLED = PersistedJobDataFormat.PICKLED_V4
 _LOOKS = 1000
-_held: dict[Path, int] = {}
-"""The directories that a thread of this process has locked, and which."""
 
 
 def add_values(path: Path, data: Mapping[Any, Any], wanted: PersistedJobDataFormat | None) -> None:
@@ -84,7 +81,7 @@ def read_values(path: Path, allow_pickle: bool) -> dict[str, Any]:
                 missing = (
                     f"{error.filename} is missing, which {path} names; copy the directories *.arrays along with it"
                 )
-                raise Damaged(missing) from error
+                raise DamagedResult(missing) from error
     raise ResultError(f"{path} changes faster than it can be read; try again later")
 
 
@@ -97,9 +94,9 @@ def read_checkpoint(path: Path, allow_pickle: bool) -> dict[str, Any]:
         return read_values(path, allow_pickle)
     except FileNotFoundError:
         raise
-    except (Damaged, OSError) as error:
+    except (DamagedResult, OSError) as error:
         for earlier in versions(path):
-            with contextlib.suppress(Damaged, OSError):
+            with contextlib.suppress(DamagedResult, OSError):
                 values = read_values(earlier, allow_pickle)
                 warnings.warn(f"{error}; {earlier}, which is older, is taken instead", RuntimeWarning, stacklevel=3)
                 return values
@@ -110,47 +107,6 @@ def versions(path: Path) -> list[Path]:
     """Return the earlier versions of a checkpoint that are there, the newest first."""
     numbers = sorted(number for name in _names(path.parent) if (number := _version_number(name, path)))
     return [_version(path, number) for number in numbers]
-
-
-@contextlib.contextmanager
-def alone_in(directory: Path) -> Iterator[bool]:
-    """Keep others from saving results or checkpoints in a directory; tell whether that is so.
-
-    It is not in a signal handler that saves while its own thread is saving: what the thread has begun must stay then.
-    Raises OSError when the directory is missing or cannot be locked.
-    """
-    directory = directory.resolve()
-    if _held.get(directory) == threading.get_ident():
-        yield False
-        return
-    with _locked(directory):
-        _held[directory] = threading.get_ident()
-        try:
-            yield True
-        finally:
-            del _held[directory]
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    fd = _open_locked(directory)
-    try:
-        yield
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
-        os.close(fd)
-
-
-def _open_locked(directory: Path) -> int:
-    """Return a descriptor that holds the lock of a directory: on itself, or on a file in it where NFS wants one."""
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    except OSError:
-        os.close(fd)
-        fd = os.open(directory / f".lock{TEMPORARY_SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd
 
 
 def _read_if_there(path: Path) -> Document:

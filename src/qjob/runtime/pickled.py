@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qjob.errors import ResultError
-from qjob.runtime.document import Damaged
+from qjob.errors import DamagedResult, ResultError
 
 
 def pickle_all(values: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -31,7 +30,7 @@ def pickle_all(values: Mapping[str, Any], name: str) -> dict[str, str]:
 def unpickle_all(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the values, which runs whatever code the pickles contain.
 
-    Raises Damaged, and ResultError when a module is missing.
+    Raises DamagedResult, and ResultError when a module is missing.
     """
     unpickled = {}
     for key, text in values.items():
@@ -41,5 +40,5 @@ def unpickle_all(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             raise ResultError(f"{path}: {key!r} needs a module that is not here ({error}); install it") from error
         # What unpickling damaged bytes raises, https://docs.python.org/3/library/pickle.html#pickle.UnpicklingError
         except (pickle.UnpicklingError, ValueError, EOFError, AttributeError, LookupError, TypeError) as error:
-            raise Damaged(f"{path}: {key!r} cannot be unpickled ({error!r})") from error
+            raise DamagedResult(f"{path}: {key!r} cannot be unpickled ({error!r})") from error
     return unpickled

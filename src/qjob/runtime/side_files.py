@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from qjob.atomic import TEMPORARY_SUFFIX, sync_directory
+from qjob.errors import DamagedResult
 from qjob.runtime.arrays import read_array, write_array
-from qjob.runtime.document import Damaged
 
 _NAME = re.compile(r"[0-9a-f]{12}-\d+\.npy")
 _PATH = re.compile(rf"[^/\0]+\.arrays/{_NAME.pattern}")
@@ -56,18 +56,19 @@ def written(document: Path, arrays: Mapping[str, Any]) -> Iterator[None]:
 def read(document: Path, name: str) -> Any:
     """Return the array that a document names.
 
-    Raises Damaged when the file is not a whole array file below the document's directory, FileNotFoundError when it is
-    missing, Unavailable without NumPy.
+    Raises DamagedResult when the file is not a whole array file below the document's directory, FileNotFoundError when
+    it is missing, Unavailable without NumPy.
     """
     path = document.parent / name
     if not _PATH.fullmatch(name):
-        raise Damaged(f"{document} names {name!r}, which cannot be a file of its arrays")
+        raise DamagedResult(f"{document} names {name!r}, which cannot be a file of its arrays")
     if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would keep us waiting
-        raise Damaged(f"{path} is not a file")
+        raise DamagedResult(f"{path} is not a file")
     try:
         return read_array(path)
     except (ValueError, EOFError) as error:
-        raise Damaged(f"{path} is damaged ({error}); take an earlier copy of it and of {document.name}") from error
+        remedy = f"take an earlier copy of it and of {document.name}"
+        raise DamagedResult(f"{path} is damaged ({error}); {remedy}") from error
 
 
 def collect(document: Path, others: Iterable[Path]) -> None:

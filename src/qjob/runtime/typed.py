@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qjob.errors import MissingExtra
+from qjob.errors import DamagedResult, MissingExtra
 from qjob.runtime import arrays, circuits, classes, frames, standard
 from qjob.runtime.coding import (
     DecodeFunction,
@@ -22,7 +22,6 @@ from qjob.runtime.coding import (
     text_of,
     type_name,
 )
-from qjob.runtime.document import Damaged
 
 ENCODERS: dict[str, EncodeFunction] = {
     **standard.ENCODERS,
@@ -99,7 +98,7 @@ def encoder_of(cls: type) -> EncodeFunction:
 def decode(values: Mapping[str, Any], types: Mapping[str, Form], path: Path, read_array: Callable[[str], Any]) -> Any:
     """Return the values of a document that was read from ``path``.
 
-    Raises Damaged that names the key; MissingExtra that names all the keys that need a package which is not
+    Raises DamagedResult that names the key; MissingExtra that names all the keys that need a package which is not
     installed; OSError when an array's file cannot be read.
     """
     decoder = Decoder(DECODERS, read_array)
@@ -110,7 +109,7 @@ def decode(values: Mapping[str, Any], types: Mapping[str, Form], path: Path, rea
         except Unavailable as error:
             missing.append((key, error.package))
         except _MISFITS as error:
-            raise Damaged(f"{path}: {key!r} is damaged ({error}); {_PLAIN_REMEDY}") from error
+            raise DamagedResult(f"{path}: {key!r} is damaged ({error}); {_PLAIN_REMEDY}") from error
     if missing:
         raise MissingExtra(_missing_text(path, missing))
     return decoded
