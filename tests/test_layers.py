@@ -117,6 +117,7 @@ IMPORTS_IN_FUNCTIONS = {
     ("request.py", "qjob.interpreter.requirements"): ONLY_WITH_REQUIREMENTS,
     ("runner/bootstrap.py", "importlib"): IN_THE_JOB,
     ("runner/bootstrap.py", "io"): IN_THE_JOB,
+    ("runner/bootstrap.py", "qjob"): IN_THE_JOB,
     ("runner/bootstrap.py", "qjob.runner.binding"): IN_THE_JOB,
     ("runner/bootstrap.py", "traceback"): IN_THE_JOB,
     ("runner/free_port.py", "socket"): "only for jobs with several instances",

@@ -11,7 +11,8 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 import pytest
 
-from qjob.errors import CannotBePickled, InvalidInput, pickle_call
+from qjob.braket.pickling import pickle_call
+from qjob.errors import CannotBePickled, InvalidInput
 
 LOCK = threading.Lock()
 

@@ -4,10 +4,9 @@ The format, and how a table is made of such lines, are those of the Braket SDK. 
 ``Metrics -`` occurs in it. Of such a line every ``name=value;`` is taken whose value `float` accepts (anything
 else is dropped), wherever it stands, and the last of a name wins. A line that begins with ``[tag]``, which is how
 MPI launchers mark the output of their processes and `qjob.logs` that of a job's instances, has the tag as its
-``node_id``. Lines with the same pivot
-(``timestamp`` or ``iteration_number``) and the same node share a row, except that NaN equals nothing; where
-they disagree, the statistic says what is kept. Rows and columns stand in the order in which they first occur.
-Lines without the pivot are left out.
+``node_id``. Lines with the same pivot (``timestamp`` or ``iteration_number``) and the same node share a row, except
+that NaN equals nothing; where they disagree, the statistic says what is kept. Rows and columns stand in the order
+in which they first occur. Lines without the pivot are left out.
 
 What a name is. In a line of `log_metric`, where it stands between ``Metrics - timestamp=...; `` and ``=``: all
 that stands there, without the blanks at its ends; so it may be any text without ``=``, ``;`` and a line end. In

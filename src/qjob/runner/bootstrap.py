@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole
     _extend_path(source, source_name)
     sys.meta_path.append(_OurOwn)
+    sys.meta_path.insert(0, _BraketsJobs)
     try:
         _run(source, source_name, entry_point)
     except SystemExit as end:
@@ -65,6 +66,37 @@ class _OurOwn:
 
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         return spec_from_file_location(name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
+
+
+class _BraketsJobs:
+    """Has ``braket.jobs`` save and load as `qjob.runtime` does: its own functions empty a file before they write it.
+
+    A job that is cancelled in that moment would lose its last checkpoint, and the one before with it. The names,
+    the parameters and the files are the same.
+    """
+
+    MODULE = "braket.jobs.data_persistence"
+    FUNCTIONS = ("load_job_checkpoint", "load_job_result", "save_job_checkpoint", "save_job_result")
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name != cls.MODULE:
+            return None
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: cls._replace(module, execute)  # type: ignore[method-assign]
+        return spec
+
+    @classmethod
+    def _replace(cls, module, execute):  # type: ignore[no-untyped-def]
+        from qjob import runtime
+
+        execute(module)
+        for name in cls.FUNCTIONS:
+            setattr(module, name, getattr(runtime, name))
 
 
 def _extend_path(source: str, source_name: str) -> None:

@@ -32,6 +32,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from qjob.devices import get_device
 from qjob.model.metric_line import metric_line
 from qjob.runtime.formats import PersistedJobDataFormat, format_of
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PersistedJobDataFormat",
     "get_checkpoint_dir",
+    "get_device",
     "get_hyperparameters",
     "get_input_data_dir",
     "get_job_device_arn",
