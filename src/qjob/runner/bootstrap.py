@@ -15,12 +15,15 @@ import sys
 
 _MAX_TRACEBACK_CHARS = 16_000
 _MAX_REASON_CHARS = 2000
+_RESERVE_BYTES = 4 << 20
+"""For telling of a failure where memory has run out; until then the kernel gives it no page."""
 
 
 def main(arguments: list[str]) -> None:
     """Run the entry point as published: ``module`` as ``__main__``, or call ``module:function``."""
     report_fd, source, source_name, entry_point = int(arguments[0]), *arguments[1:]
     pid = os.getpid()
+    reserve = bytearray(_RESERVE_BYTES)
     os.set_inheritable(report_fd, False)
     os.environ["PYTHONUNBUFFERED"] = "1"  # for Python processes that the script starts, as in the container
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole
@@ -34,6 +37,7 @@ def main(arguments: list[str]) -> None:
             report(report_fd, f"SystemExit: {_text(end)}", "")
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to be told
+        del reserve
         error.__traceback__ = _without_our_frames(error.__traceback__)  # type: ignore[no-untyped-call]
         if os.getpid() == pid:  # and not a child that the script has forked
             report(report_fd, _reason(error, source), _formatted(error))
@@ -87,7 +91,7 @@ class _BraketsJobs:
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: cls._replace(module, execute)  # type: ignore[method-assign]
+            spec.loader.exec_module = lambda module: cls._replace(module, execute)  # type: ignore[method-assign,no-untyped-call]
         return spec
 
     @classmethod
