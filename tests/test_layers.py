@@ -90,14 +90,18 @@ PLANTS = {
     ],
 }
 
-THIRD_PARTY = {"cli/": {"click", "rich"}}
+THIRD_PARTY = {"braket/": {"cloudpickle"}, "cli/": {"click", "rich"}}
 """What may be imported besides the standard library, and where; an engine may import what it is an engine for."""
 
 STARTS_THE_JOB = "job code imports it first of all: only what every job uses is loaded"
 IN_THE_JOB = "runs in the user's process before the script: only what is needed is loaded"
+ONLY_WITH_REQUIREMENTS = "only for a job that has requirements"
+NOT_EVERYWHERE = "not every Python was built with it"
 STARTS_THE_COMMAND = "a command starts without it in a third of the time"
 ONLY_A_TERMINAL = "40 ms, which only a terminal needs"
 IMPORTS_IN_FUNCTIONS = {
+    ("app.py", "qjob.runner.container_paths"): "only `qjob doctor` asks",
+    ("braket/hybrid_job.py", "qjob.braket.decorator"): "decorating does nothing; calling does",
     ("cli/main.py", "difflib"): STARTS_THE_COMMAND,
     ("cli/main.py", "qjob.cli.terminal"): STARTS_THE_COMMAND,
     ("cli/metrics.py", "rich"): ONLY_A_TERMINAL,
@@ -107,23 +111,37 @@ IMPORTS_IN_FUNCTIONS = {
     ("cli/terminal.py", "rich"): ONLY_A_TERMINAL,
     ("cli/values.py", "qjob.cli.completion"): "brings the service, which parsing does not need",
     ("config.py", "tomllib"): "only where there is a file: it costs more than the rest of the settings",
+    ("devices.py", "difflib"): "only for a device that there is not",
+    ("devices.py", "importlib"): STARTS_THE_JOB,
+    ("request.py", "qjob.interpreter.find"): "only for a job that names its interpreter",
+    ("request.py", "qjob.interpreter.requirements"): ONLY_WITH_REQUIREMENTS,
     ("runner/bootstrap.py", "importlib"): IN_THE_JOB,
     ("runner/bootstrap.py", "io"): IN_THE_JOB,
+    ("runner/bootstrap.py", "qjob"): IN_THE_JOB,
     ("runner/bootstrap.py", "qjob.runner.binding"): IN_THE_JOB,
     ("runner/bootstrap.py", "traceback"): IN_THE_JOB,
-    ("runtime.py", "base64"): STARTS_THE_JOB,
-    ("runtime.py", "dataclasses"): STARTS_THE_JOB,
-    ("runtime.py", "pathlib"): STARTS_THE_JOB,
-    ("runtime.py", "pickle"): STARTS_THE_JOB,
-    ("runtime.py", "qjob.atomic"): STARTS_THE_JOB,
+    ("runner/free_port.py", "socket"): "only for jobs with several instances",
+    ("runner/instance.py", "qjob.interpreter.launch"): ONLY_WITH_REQUIREMENTS,
+    ("runtime/__init__.py", "pathlib"): STARTS_THE_JOB,
+    ("runtime/__init__.py", "qjob.runtime.document"): STARTS_THE_JOB,
+    ("runtime/__init__.py", "qjob.runtime.persisted"): STARTS_THE_JOB,
+    ("source/archive.py", "bz2"): NOT_EVERYWHERE,
+    ("source/archive.py", "gzip"): NOT_EVERYWHERE,
+    ("source/archive.py", "lzma"): NOT_EVERYWHERE,
+    ("source/path.py", "qjob.source.archive"): "15 ms, and only an archive needs it",
     ("source/path.py", "qjob.source.ignore"): "5 ms, and a single file needs none of it",
+    ("source/path.py", "qjob.source.installed"): "only for a name where no such path is",
 }
 """Every import inside a function, and why it is there. Dodging a cycle is no reason."""
 
 IMPORTS_BY_NAME = {
     ("__init__.py", "import_module"): "names are loaded when they are first used",
     ("app.py", "import_module"): "an engine is imported when it is first asked for",
+    ("braket/__init__.py", "import_module"): "names are loaded when they are first used",
+    ("braket/pickling.py", "import_module"): "the modules that the user names, to take them along",
     ("cli/main.py", "import_module"): "a command is imported when it is used",
+    ("devices.py", "import_module"): "the SDK that the device's name asks for",
+    ("runtime/optional.py", "import_module"): "numpy and its like, where the user's values are theirs",
     ("runner/binding.py", "import_module"): "the user's module",
     ("runner/bootstrap.py", "__import__"): "the packages that the user's script lies in",
 }

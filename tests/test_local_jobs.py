@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -30,7 +31,8 @@ def log_of(job: Job, service: Service, instance: int = 0) -> bytes:
 
 
 def until_started(job: Job, service: Service) -> None:
-    wait_until(lambda: b"started" in log_of(job, service))
+    """Wait for the whole line: unbuffered, `print` writes each of its arguments by itself."""
+    wait_until(lambda: re.search(rb"started.*\n", log_of(job, service)))
 
 
 def test_a_job_runs_to_its_result(submit: Submit, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -160,14 +161,34 @@ def test_blocks_of_one_instance_are_whole_lines_with_their_times(steps: list[Ste
 
 @settings(max_examples=40, deadline=None)
 @given(steps=steps)
-def test_blocks_of_several_instances_are_their_lines(steps: list[Step]) -> None:
+def test_blocks_of_several_instances_are_their_lines_each_with_a_tag(steps: list[Step]) -> None:
     with new_output() as output:
         play(output, steps)
         lines = list(LogReader(output.folder, [0, 1, 2]).lines(final=True))
         blocks = list(LogReader(output.folder, [0, 1, 2]).blocks(final=True))
-        assert b"".join(data for data, _ in blocks) == b"".join(line.data for line in lines)
+        tagged = [b"[%d]%b\n" % (line.instance, line.data.removesuffix(b"\n")) for line in lines]
+        assert b"".join(data for data, _ in blocks) == b"".join(tagged)
         times = [time_of(offset) for data, time_of in blocks for offset in range(len(data))]
-        assert times == [line.time for line in lines for _ in line.data]
+        assert times == [line.time for line, text in zip(lines, tagged, strict=True) for _ in text]
+
+
+@pytest.mark.parametrize(
+    ("line", "tagged"),
+    [
+        (b"x\n", b"[1]x\n"),
+        (b"x", b"[1]x\n"),
+        (b"[1,mpirank:4,algo-1]<stdout>:x\n", b"[1,mpirank:4,algo-1]<stdout>:x\n"),
+        (b"[] x\n", b"[] x\n"),
+        (b"[####   \n", b"[1][####   \n"),
+        (b" [a] x\n", b"[1] [a] x\n"),
+        (b"\n", b"[1]\n"),
+    ],
+)
+def test_a_tag_of_its_own_stays(output: Output, line: bytes, tagged: bytes) -> None:
+    output.write(0, b"y\n")
+    output.write(1, line)
+    [(data, _)] = LogReader(output.folder, [0, 1]).blocks(final=True)
+    assert data == b"[0]y\n" + tagged
 
 
 @pytest.mark.parametrize("instances", [[0], [0, 1]])
@@ -179,15 +200,18 @@ def test_long_logs_and_long_lines_are_whole(output: Output, instances: list[int]
     for read in (LogReader.pieces, LogReader.lines):
         assert by_instance(read(LogReader(output.folder, instances), final=True))[0] == output.written[0]
     blocks = LogReader(output.folder, instances).blocks(final=True)
-    assert b"".join(data for data, _ in blocks) == output.written[0]
+    data = b"".join(data for data, _ in blocks)
+    if len(instances) > 1:
+        data = re.sub(rb"^\[0\]", b"", data, flags=re.MULTILINE).removesuffix(b"\n")
+    assert data == output.written[0]
 
 
 def test_merged_blocks_are_of_bounded_size(output: Output) -> None:
     output.write(0, b"x\n" * 50_000)
     output.write(1, b"y\n")
     sizes = [len(data) for data, _ in LogReader(output.folder, [0, 1]).blocks(final=True)]
-    assert sum(sizes) == 100_002
-    assert max(sizes) <= 40_000
+    assert sum(sizes) == 250_005  # each line of two bytes has a tag of three
+    assert max(sizes) <= 100_000
 
 
 # Order and times

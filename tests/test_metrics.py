@@ -1,5 +1,7 @@
+import functools
 import itertools
 import math
+import operator
 import random
 import re
 import time
@@ -7,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qjob.model.config import MetricStatistic, MetricType
@@ -34,31 +36,57 @@ def parsed(
 def reference(log: bytes, metric_type: MetricType, statistic: MetricStatistic) -> dict[str, list[Any]]:
     """Read the log as plainly as can be: what the parser must answer, whatever its shortcuts."""
     pivot = "timestamp" if metric_type is TIMESTAMP else "iteration_number"
-    rows: dict[Any, dict[str, Any]] = {}
+    rows: dict[Any, dict[str, list[Any]]] = {}
     columns: dict[str, None] = {}
     for metrics in reference_lines(log):
         if pivot in metrics:
             columns |= dict.fromkeys(metrics)
             row = rows.setdefault((metrics[pivot], metrics.get("node_id")), {})
             for name, value in metrics.items():
-                row[name] = reference_choice(row[name], value, statistic) if name in row else value
-    return {name: [row.get(name) for row in rows.values()] for name in columns}
+                row.setdefault(name, []).append(value)
+    keys = {name: name in (pivot, "node_id") for name in columns}
+    return {
+        name: [reference_choice(row.get(name), statistic, name, is_key) for row in rows.values()]
+        for name, is_key in keys.items()
+    }
 
 
 def reference_lines(log: bytes) -> Iterable[dict[str, Any]]:
     offset = 0
     for line in log.split(b"\n"):
         text = line.decode("utf-8", "replace")
-        metrics: dict[str, Any] = {}
-        for match in re.finditer(r"(\w+)\s*=\s*([^;]+)\s*;", text):
-            if (number := reference_number(match[2])) is not None:
-                metrics[match[1]] = number
+        before, *texts = text.split("Metrics -")
+        found = [match.groups() for match in re.finditer(PUBLISHED, before)]
+        for behind in texts:
+            found += reference_assignments(behind)
+        numbers = [(name, reference_number(value)) for name, value in found]
+        metrics: dict[str, Any] = {name: number for name, number in numbers if number is not None}
         if b"Metrics -" in line and metrics:
             metrics.setdefault("timestamp", START + offset + line.index(b"Metrics -"))
             if node := re.match(r"\[([^\]]*)\]", text):
                 metrics["node_id"] = node[1]
             yield metrics
         offset += len(line) + 1
+
+
+PUBLISHED = r"(\w+)\s*=\s*([^;]+)\s*;"
+
+
+def reference_assignments(text: str) -> list[tuple[str, str]]:
+    written = re.match(r" timestamp=([^;=]+); ([^;=]+)=([^;=]+);", text)
+    if written and written[2].strip() and None not in map(reference_number, (written[1], written[3])):
+        rest = reference_assignments("." + text[written.end() :])  # which no log_metric wrote
+        return [("timestamp", written[1]), (written[2].strip(), written[3]), *rest]
+    return [(reference_name(text, match), match[2]) for match in re.finditer(PUBLISHED, text)]
+
+
+def reference_name(text: str, match: re.Match[str]) -> str:
+    """Return the SDK's name and what is in front of it, without a gap."""
+    if match[1] in ("timestamp", "iteration_number"):
+        return match[1]
+    run = re.search(r"[^\s;=]*\Z", text[: match.end(1)])
+    assert run
+    return re.sub(r"\A\W+", "", run[0])
 
 
 def reference_number(text: str) -> float | None:
@@ -68,12 +96,17 @@ def reference_number(text: str) -> float | None:
         return None
 
 
-def reference_choice(kept: Any, new: Any, statistic: MetricStatistic) -> Any:
-    if isinstance(kept, str) or math.isnan(new):
-        return kept
-    if math.isnan(kept):
-        return new
-    return max(kept, new) if statistic is MAX else min(kept, new)
+def reference_choice(values: list[Any] | None, statistic: MetricStatistic, name: str, is_key: bool) -> Any:
+    if values is None or is_key:
+        return values and values[0]
+    numbers = [value for value in values if not math.isnan(value)]
+    if statistic is MIN or statistic is MAX:
+        return (min if statistic is MIN else max)(numbers) if numbers else values[0]
+    if statistic is MetricStatistic.LAST or name in ("timestamp", "iteration_number"):
+        return values[-1]
+    if statistic is MetricStatistic.COUNT:
+        return float(len(values))
+    return functools.reduce(operator.add, numbers, -0.0) / len(numbers) if numbers else math.nan
 
 
 @pytest.mark.parametrize(
@@ -123,7 +156,6 @@ def test_a_log_without_metrics_has_no_columns(log: bytes, metric_type: MetricTyp
         ("x=\x1c2;", {"x": 2.0}),
         ("x=0x10; y=1,5; z=2 . 0; w= ; v=; ok=1;", {"ok": 1.0}),
         ("x=True; y=None; z=[1.]; w=(1+2j); ok=1;", {"ok": 1.0}),
-        ("train.loss=1; val-acc=2;", {"loss": 1.0, "acc": 2.0}),
         ("größe=1;", {"größe": 1.0}),
         ("x=1; y=2; x=3;", {"x": 3.0, "y": 2.0}),
         ("x=1; x=bad;", {"x": 1.0}),
@@ -138,6 +170,77 @@ def test_every_assignment_of_a_line_is_read(text: str, metrics: dict[str, float]
     columns = parsed(f"Metrics - timestamp=7; {text}\n".encode())
     assert columns == {"timestamp": [7.0]} | {name: [value] for name, value in metrics.items()}
     assert list(columns) == ["timestamp", *metrics]
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        # what log_metric writes
+        ("Metrics - timestamp=1; loss/train=1;", ["loss/train"]),
+        ("Metrics - timestamp=1; energy-x=1; iteration_number=2;", ["energy-x"]),
+        ("Metrics - timestamp=1; val acc=1;", ["val acc"]),
+        ("Metrics - timestamp=1; acc (%)=1;", ["acc (%)"]),
+        ("Metrics - timestamp=1; <Z₀Z₁>=1;", ["<Z₀Z₁>"]),
+        ("Metrics - timestamp=1; エネルギー ⚛=1;", ["エネルギー ⚛"]),
+        ("Metrics - timestamp=1;  x =1;", ["x"]),
+        ("Metrics - timestamp=1; train timestamp=1;", ["train timestamp"]),
+        ("[1,mpirank:4]<stdout>:Metrics - timestamp=1; val acc=1;", ["val acc"]),
+        ("half a line Metrics - timestamp=1; val acc=1;", ["val acc"]),
+        ("Metrics - timestamp=1; a b=1; Metrics - timestamp=1; c d=1;", ["a b", "c d"]),
+        (f"Metrics - timestamp=1; {'n' * 300} {'m' * 300}=1;", [f"{'n' * 300} {'m' * 300}"]),
+        # what others write behind the tag
+        ("Metrics - timestamp=1; a/b=1; c.d=1;", ["a/b", "c.d"]),
+        ("Metrics - epoch 3: val-loss=1; timestamp=1;", ["val-loss"]),
+        ("Metrics - (loss=1; timestamp=1;", ["loss"]),
+        ("Metrics - rank0/timestamp=1; x=1;", ["x"]),
+        ("Metrics - timestamp=1; x=1; then <y=1;", ["x", "y"]),
+        ("Metrics - timestamp=1; x=1; y%=1;", ["x"]),
+        ("Metrics - timestamp=1; =1; x=1;", ["x"]),
+        ("Metrics - timestamp=1;   =1; x=1;", ["x"]),
+        # in front of it
+        ("E=1; Metrics - timestamp=1; x=1;", ["E", "x"]),
+        ("a/E=1; Metrics - timestamp=1; x=1;", ["E", "x"]),
+        (" 50%|##  | loss=0.5Metrics - timestamp=1; x=1;", ["x"]),
+        ("Metrics - timestamp=1; loss=0.Metrics - timestamp=1; x=1;", ["x"]),
+    ],
+)
+def test_a_metric_keeps_its_whole_name(line: str, names: Sequence[str]) -> None:
+    columns = parsed(line.encode(), metric_type=TIMESTAMP)
+    assert [name for name in columns if name not in ("timestamp", "iteration_number", "node_id")] == names
+    assert columns["timestamp"] == [1.0]
+
+
+@given(
+    name=st.text(min_size=1).filter(lambda name: name.splitlines() == [name] and name.strip()),
+    iteration_number=st.none() | st.just(3),
+)
+def test_any_name_that_is_written_is_read_back(name: str, iteration_number: int | None) -> None:
+    assume(name.strip() not in ("timestamp", "iteration_number") and not {"=", ";"} & set(name))
+    line = metric_line(name, 2.5, timestamp=1.0, iteration_number=iteration_number)
+    assert parsed(line.encode())[name.strip()] == [2.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a=b", "contains '='"),
+        ("a;b", "contains ';'"),
+        ("a=b;c", "contains '=' and contains ';'"),
+        ("Metrics - x", "contains 'Metrics -'"),
+        ("a\nb", "has a line end in it"),
+        ("a\r", "has a line end in it"),
+        ("a\u2028b", "has a line end in it"),
+        ("", "is blank"),
+        (" \t", "is blank"),
+    ],
+)
+def test_a_name_that_could_not_be_read_back_is_refused(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^the metric name {re.escape(repr(name))} {re.escape(said)}, so that"):
+        metric_line(name, 1, timestamp=1)
+
+
+def test_a_name_may_be_anything_that_has_a_text() -> None:
+    assert metric_line(3, 1, timestamp=1) == "Metrics - timestamp=1; 3=1;"  # type: ignore[arg-type]
 
 
 def test_rows_and_columns_stand_in_the_order_of_their_first_occurrence() -> None:
@@ -175,7 +278,7 @@ Metrics - timestamp=1; x=4; iteration_number=5;
 
 
 @pytest.mark.parametrize(("statistic", "values"), [(MIN, [1.0, 2.0, 3.0]), (MAX, [4.0, 5.0, 6.0])])
-def test_the_logs_of_several_instances_meet_in_the_same_rows(statistic: MetricStatistic, values: list[float]) -> None:
+def test_logs_without_tags_meet_in_the_same_rows(statistic: MetricStatistic, values: list[float]) -> None:
     logs = [
         b"".join(
             b"Metrics - timestamp=1; x=%d; iteration_number=%d;\n" % pair for pair in zip(xs, range(3), strict=True)
@@ -186,11 +289,60 @@ def test_the_logs_of_several_instances_meet_in_the_same_rows(statistic: MetricSt
     assert columns == {"timestamp": [1.0] * 3, "x": values, "iteration_number": [0.0, 1.0, 2.0]}
 
 
-@pytest.mark.parametrize("statistic", MetricStatistic)
+@pytest.mark.parametrize("statistic", [MIN, MAX, MetricStatistic.MEAN])
 @pytest.mark.parametrize("values", list(itertools.permutations(["nan", "2", "nan"])))
 def test_a_number_is_kept_rather_than_nan(statistic: MetricStatistic, values: Sequence[str]) -> None:
     log = "".join(f"Metrics - timestamp=1; x={value};\n" for value in values)
     assert parsed(log.encode(), statistic=statistic) == {"timestamp": [1.0], "x": [2.0]}
+
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ([3.0], {"Min": 3.0, "Max": 3.0, "Last": 3.0, "Mean": 3.0, "Count": 1.0}),
+        ([3.0, 1.0, 2.0], {"Min": 1.0, "Max": 3.0, "Last": 2.0, "Mean": 2.0, "Count": 3.0}),
+        ([2.0, 2.0], {"Min": 2.0, "Max": 2.0, "Last": 2.0, "Mean": 2.0, "Count": 2.0}),
+        ([1.0, NAN, 4.0, NAN], {"Min": 1.0, "Max": 4.0, "Last": NAN, "Mean": 2.5, "Count": 4.0}),
+        ([NAN, NAN], {"Min": NAN, "Max": NAN, "Last": NAN, "Mean": NAN, "Count": 2.0}),
+        ([NAN], {"Min": NAN, "Max": NAN, "Last": NAN, "Mean": NAN, "Count": 1.0}),
+        ([INF, 1.0, NAN], {"Min": 1.0, "Max": INF, "Last": NAN, "Mean": INF, "Count": 3.0}),
+        ([-INF, 1.0], {"Min": -INF, "Max": 1.0, "Last": 1.0, "Mean": -INF, "Count": 2.0}),
+        ([-INF, NAN, INF], {"Min": -INF, "Max": INF, "Last": INF, "Mean": NAN, "Count": 3.0}),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "[n]"], ids=["plain", "tagged"])
+@pytest.mark.parametrize("statistic", MetricStatistic)
+def test_what_a_statistic_keeps(
+    statistic: MetricStatistic, before: str, values: Sequence[float], kept: dict[str, float]
+) -> None:
+    log = "".join(
+        f"{before}Metrics - timestamp={moment}; x={value}; iteration_number=7;\n"
+        for moment, value in zip([8, 9, 6, 5], values, strict=False)
+    )
+    columns = parsed(log.encode(), metric_type=ITERATION, statistic=statistic)
+    assert repr(columns["x"]) == repr([kept[statistic.value]])
+    assert columns["iteration_number"] == [7.0]
+
+
+@pytest.mark.parametrize("statistic", [MetricStatistic.LAST, MetricStatistic.MEAN, MetricStatistic.COUNT])
+@pytest.mark.parametrize("before", ["", "[n]"], ids=["plain", "tagged"])
+def test_beside_our_statistics_time_and_iteration_are_the_last(statistic: MetricStatistic, before: str) -> None:
+    log = "".join(
+        f"{before}Metrics - timestamp={moment}; x=1; iteration_number={iteration};\n"
+        for moment, iteration in ((5, 1), (3, 1), (3, 4), (3, 2))
+    )
+    assert parsed(log.encode(), metric_type=ITERATION, statistic=statistic)["timestamp"] == [3.0, 3.0, 3.0]
+    assert parsed(log.encode(), statistic=statistic)["iteration_number"] == [1.0, 2.0]
+
+
+def test_a_mean_is_of_the_row_and_not_of_the_block() -> None:
+    log = [f"Metrics - timestamp={n // 4}; {'ab'[n % 2]}={n};\n".encode() for n in range(12)]
+    columns = parsed(*log, statistic=MetricStatistic.MEAN)
+    assert columns == {"timestamp": [0.0, 1.0, 2.0], "a": [1.0, 5.0, 9.0], "b": [2.0, 6.0, 10.0]}
+    assert parsed(b"".join(log), statistic=MetricStatistic.MEAN) == columns
 
 
 @pytest.mark.parametrize("metric_type", MetricType)
@@ -279,9 +431,11 @@ def test_bytes_that_are_not_utf8_are_passed_over() -> None:
     log = b"[\xff]Metrics - timestamp=1; caf\xe9=1; \xffx=2; y=\xff3; \xc3\xa9=4;\nMetrics - timestamp=2; \xffx=2;\n"
     assert parsed(log) == {
         "timestamp": [1.0, 2.0],
-        "x": [2.0, 2.0],
+        "caf\ufffd": [1.0, None],
+        "x": [2.0, None],
         "é": [4.0, None],
         "node_id": ["\ufffd", None],
+        "\ufffdx": [None, 2.0],
     }
 
 
@@ -309,6 +463,11 @@ def test_the_table_may_be_asked_for_between_chunks_and_is_the_callers_own() -> N
         b"Metrics - timestamp=1" * 10_000,
         b"Metrics - timestamp=1\n" * 10_000,
         b"Metrics - timestamp=1; x\n" * 10_000,
+        b"Metrics - timestamp=1; " + b"a.b " * 100_000 + b"=1;",
+        b"Metrics - " + b"a." * 100_000 + b";",
+        b"Metrics - " + b".a" * 100_000 + b" .=;",
+        b"Metrics - " + b"." * 100_000 + b"=;",
+        b"a=1;" * 100_000 + b"Metrics - ",
         b"Metrics - timestamp=1; x=1\n" * 10_000,
     ],
     ids=lambda log: log[:30],
@@ -319,7 +478,22 @@ def test_time_is_in_proportion_to_the_log_whatever_is_in_it(log: bytes) -> None:
     assert time.process_time() - started < 2  # it takes some milliseconds; minutes if it grew with the square
 
 
-NAMES = st.sampled_from(["energy", "energy", "grad_norm", "train.loss", "val acc", "größe", "node_id", "timestamp"])
+NAMES = st.sampled_from(
+    [
+        "energy",
+        "energy",
+        "grad_norm",
+        "train.loss",
+        "val acc",
+        "größe",
+        "node_id",
+        "timestamp",
+        "a ",
+        "b/timestamp",
+        "c<",
+        " ",
+    ]
+)
 NUMBERS = st.sampled_from(
     ["0", "-0.0", "1", "5", "5.0", "-1.25", "1e-05", "nan", "inf", "-inf", "7", "1_0", " 3", "4 "]
 )
@@ -334,6 +508,13 @@ def plain_line(draw: st.DrawFn, numbers: st.SearchStrategy[str] = NUMBERS) -> by
     iteration = draw(ITERATIONS)
     line = f"Metrics - timestamp={draw(TIMES)}; {draw(NAMES)}={draw(numbers)};"
     return (line + ("" if iteration is None else f" iteration_number={iteration};") + draw(ENDS)).encode()
+
+
+@st.composite
+def tagged_lines(draw: st.DrawFn) -> list[bytes]:
+    """What instances write that report the same metrics side by side."""
+    tags = draw(st.lists(st.sampled_from([b"[0]", b"[1]", b"[]", b"[\xff]", b"[[a]"]), min_size=1, max_size=3))
+    return [tag + line for line in draw(steady_lines()) for tag in tags]
 
 
 @st.composite
@@ -360,6 +541,7 @@ SCRAPS = [
     "\r",
     "x",
     "a.b",
+    "<c/",
     "iteration_number=",
 ]
 SCRAPS += ["1", "2.5", "nan", "[", "]", "é", "\x1c", "node_id=", "y = 3 ;", "Metrics - timestamp=1; x=", "[n]"]
@@ -369,7 +551,13 @@ NO_METRIC = st.sampled_from([b"", b"step 1", b"x=1;", b"\xff\xfe", b"Metrics: x=
 STRAY = st.one_of(
     plain_line(BAD_NUMBERS), st.builds(bytes.__add__, TAG, plain_line()), SCRAP_LINE, st.binary(max_size=9)
 )
-GROUP = st.one_of(st.lists(plain_line(), max_size=12), steady_lines(), st.lists(NO_METRIC, max_size=2))
+GROUP = st.one_of(
+    st.lists(plain_line(), max_size=12),
+    st.lists(st.builds(bytes.__add__, st.sampled_from([b"[0]", b"[1]"]), plain_line()), max_size=12),
+    steady_lines(),
+    tagged_lines(),
+    st.lists(NO_METRIC, max_size=2),
+)
 LOG = st.one_of(
     st.lists(GROUP, max_size=8),
     st.lists(st.one_of(GROUP, steady_lines(), st.lists(STRAY, max_size=2)), max_size=8),
@@ -400,9 +588,12 @@ def chunks(log: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("stray_share", [0, 0.001, 0.02, 0.5])
 @pytest.mark.parametrize("metric_type", MetricType)
-def test_a_log_of_many_blocks_is_read_as_the_plain_reading_does(metric_type: MetricType, stray_share: float) -> None:
+@pytest.mark.parametrize("tags", [[b""], [b"[0]", b"[1]"], [b"[0]", b""]], ids=["plain", "tagged", "mixed"])
+def test_a_log_of_many_blocks_is_read_as_the_plain_reading_does(
+    tags: list[bytes], metric_type: MetricType, stray_share: float
+) -> None:
     generator = random.Random(str(stray_share))
-    log = b"".join(long_log(generator, stray_share))
+    log = b"".join(generator.choice(tags) + line for line in long_log(generator, stray_share))
     assert len(log) > 400_000
     assert repr(parsed(log, metric_type=metric_type)) == repr(reference(log, metric_type, MAX))
 

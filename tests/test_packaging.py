@@ -126,10 +126,15 @@ def test_the_interface_takes_the_published_parameters(published_job: Any) -> Non
 
 
 def test_a_job_takes_the_published_parameters(published_job: Any) -> None:
-    """The handle's own definitions, which could depart from the interface that it implements."""
+    """The handle's own definitions, which could depart from the interface that it implements.
+
+    What is ours besides can be given by its name only, so that it is in nobody's way.
+    """
     for name, member in members(published_job).items():
         if inspect.isfunction(member):
-            assert parameters(getattr(qjob.Job, name)) == parameters(member), name
+            found, published = parameters(getattr(qjob.Job, name)), parameters(member)
+            assert found[: len(published)] == published, name
+            assert {kind for _, kind, _ in found[len(published) :]} <= {inspect.Parameter.KEYWORD_ONLY}, name
 
 
 def test_a_job_implements_the_whole_interface() -> None:
@@ -173,7 +178,9 @@ def test_s3_data_has_the_published_shape(published_config: Any, arguments: tuple
 )
 def test_enumerations_have_the_published_names_and_values(module: str, name: str) -> None:
     theirs: type[enum.Enum] = getattr(pytest.importorskip(module), name)
-    assert values(getattr(qjob, name)) == values(theirs)
+    ours, published = values(getattr(qjob, name)), values(theirs)
+    assert ours[: len(published)] == published
+    assert name == "MetricStatistic" or ours == published  # it has three more
     assert issubclass(getattr(qjob, name), str) == issubclass(theirs, str)
 
 

@@ -1,5 +1,8 @@
 """The same calls made on `qjob.runtime` and on the published ``braket.jobs``: same bytes, same answers.
 
+What JSON has itself is compared byte for byte. Where values are more than that, and where Braket can write them at all,
+the bytes are the same but for one more key at the end, ``"qjob"``, which says what the values were.
+
 Where the two differ on purpose, both behaviours are written down here, so that a change in either is noticed.
 Both learn where their directories are from environment variables, hence the patching of those.
 """
@@ -20,6 +23,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from enum import Enum, IntEnum
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,10 +65,23 @@ class Side:
         """Return what has been written, by name."""
         return {file.name: file.read_bytes() for file in self.directory.iterdir()}
 
+    def files_but_for_types(self) -> dict[str, bytes]:
+        """Return what has been written, without what we say of the types of the values."""
+        return {name: _without_types(data) for name, data in self.files().items()}
+
     def clear(self) -> None:
         """Remove what has been written."""
         for file in self.directory.iterdir():
             file.unlink()
+
+
+def _without_types(data: bytes) -> bytes:
+    document = json.loads(data)
+    if "qjob" not in document:
+        return data
+    end = ", " + json.dumps({"qjob": document["qjob"]})[1:]
+    assert data.endswith(end.encode())
+    return data.removesuffix(end.encode()) + b"}"
 
 
 @pytest.fixture
@@ -82,10 +99,14 @@ def theirs(tmp_path: Path) -> Side:
 
 
 def _files_after(side: Side, saves: list[tuple[Any, str | None]]) -> dict[str, bytes]:
+    _save_all(side, saves)
+    return side.files()
+
+
+def _save_all(side: Side, saves: list[tuple[Any, str | None]]) -> None:
     with side.job():
         for data, name in saves:
             side.api.save_job_result(data, None if name is None else side.format[name])
-    return side.files()
 
 
 # --- signatures, names, values
@@ -203,13 +224,19 @@ Point = namedtuple("Point", "x y")
 _MOMENT = datetime(2024, 2, 29, 12, 30, 15, 250, tzinfo=UTC)
 _COLLIDING = {0, 1, 2, 5, 37, 7, 8, 9}  # in CPython its order changes when it is built anew
 
-PLAIN_VALUES: dict[str, Any] = {
+JSON_VALUES: dict[str, Any] = {
     "none": None,
     "numbers": [0, -1, 2**70, 1.0, 1e300, 1e-7, -0.0, True, False],
     "not numbers": [float("nan"), float("inf"), float("-inf")],
     "text": ["", "ü→\u2028", "\ud800", 'quote " \\ \n', "\x00"],
-    "empty": [{}, [], (), set()],
+    "empty": [{}, []],
     "nested": {"b": {"a": [{"z": [1, [2, [3]]]}]}, "a": 0},
+    "addresses": [ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8")],
+    "patterns": [re.compile("a+"), re.compile(b"a+"), ipaddress.ip_interface("10.0.0.1/8")],
+    "header of braket": published_data.PersistedJobData(dataDictionary={"a": 1}, dataFormat="x"),
+}
+TYPED_VALUES: dict[str, Any] = {
+    "empty containers": [(), set(), {}],
     "keys": {0: 1, 1.5: 2, True: 3, None: 4, "x": 5, TextWord.A: 6},
     "tuples": [(1, 2), Point(1, (2,)), ((),)],
     "sets": [{3}, frozenset({"x"}), {(1, 2)}, {frozenset({1})}, _COLLIDING, frozenset(_COLLIDING)],
@@ -227,29 +254,46 @@ PLAIN_VALUES: dict[str, Any] = {
     "dataclass": Outer(Inner(_MOMENT), [Inner(_MOMENT, {"b"})]),
     "floats of numpy": [np.float64(0.1), np.float64("nan"), np.str_("x"), {np.float64(1): 1}],
     "collections": [OrderedDict(b=1, a=2), Counter("aab"), deque([1, 2], maxlen=2)],
-    "addresses": [ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8")],
-    "others": [uuid.UUID(int=7), re.compile("a+"), re.compile(b"a+"), ipaddress.ip_interface("10.0.0.1/8")],
-    "header of braket": published_data.PersistedJobData(dataDictionary={"a": 1}, dataFormat="x"),
+    "ids": [uuid.UUID(int=7)],
 }
 
 
-@pytest.mark.parametrize("value", PLAIN_VALUES.values(), ids=PLAIN_VALUES.keys())
+@pytest.mark.parametrize("value", JSON_VALUES.values(), ids=JSON_VALUES.keys())
 def test_plain_results_and_checkpoints_are_the_same_bytes(value: Any, ours: Side, theirs: Side) -> None:
-    for side in (ours, theirs):
-        with side.job():
-            side.api.save_job_result({"value": value})
-            side.api.save_job_checkpoint({"first": 1, "value": value})
-            side.api.save_job_checkpoint({"value": value}, "best")
+    _save_everywhere(value, ours, theirs)
     assert ours.files() == theirs.files()
     assert sorted(ours.files()) == ["results.json", "vqe.json", "vqe_best.json"]
 
 
-PICKLED_VALUES: dict[str, Any] = PLAIN_VALUES | {
-    "arrays": [np.arange(100.0), np.eye(3, order="F"), np.array(["a"]), np.int64(3), np.zeros(2, complex)],
-    "complex": 1j,
-    "long": "x" * 1000,
-    "a function": os.path.join,
-}
+@pytest.mark.parametrize("value", TYPED_VALUES.values(), ids=TYPED_VALUES.keys())
+def test_typed_results_and_checkpoints_have_the_same_bytes_and_their_types(
+    value: Any, ours: Side, theirs: Side
+) -> None:
+    _save_everywhere(value, ours, theirs)
+    assert ours.files_but_for_types() == theirs.files()
+    assert all(b', "qjob": {"version": 1, ' in data for data in ours.files().values())
+    with theirs.job():
+        assert str(published.load_job_result(ours.directory / "results.json")) == str(published.load_job_result())
+
+
+def _save_everywhere(value: Any, *sides: Side) -> None:
+    for side in sides:
+        with side.job():
+            side.api.save_job_result({"value": value})
+            side.api.save_job_checkpoint({"first": 1, "value": value})
+            side.api.save_job_checkpoint({"value": value}, "best")
+
+
+PICKLED_VALUES: dict[str, Any] = (
+    JSON_VALUES
+    | TYPED_VALUES
+    | {
+        "arrays": [np.arange(100.0), np.eye(3, order="F"), np.array(["a"]), np.int64(3), np.zeros(2, complex)],
+        "complex": 1j,
+        "long": "x" * 1000,
+        "a function": os.path.join,
+    }
+)
 
 
 @pytest.mark.parametrize("value", PICKLED_VALUES.values(), ids=PICKLED_VALUES.keys())
@@ -329,7 +373,9 @@ def test_any_plain_data_leave_the_same_bytes(
 ) -> None:
     ours.clear()
     theirs.clear()
-    assert _files_after(ours, [(first, None), (second, None)]) == _files_after(theirs, [(first, None), (second, None)])
+    for side in (ours, theirs):
+        _save_all(side, [(first, None), (second, None)])
+    assert ours.files_but_for_types() == theirs.files()
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -385,18 +431,13 @@ _MISTAKES: dict[str, tuple[type[Exception], Callable[[Side], Any]]] = {
     "no checkpoint": (FileNotFoundError, lambda side: side.api.load_job_checkpoint()),
     "empty checkpoint": (ValueError, lambda side: side.api.save_job_checkpoint({})),
     "checkpoint of nothing": (ValueError, lambda side: side.api.save_job_checkpoint(None)),
-    "an array": (TypeError, lambda side: side.api.save_job_result(np.arange(2))),
-    "a complex number": (TypeError, lambda side: side.api.save_job_checkpoint({"a": [1j]})),
-    "a complex number of numpy": (TypeError, lambda side: side.api.save_job_result(np.complex128(1j))),
-    "a duration of numpy": (TypeError, lambda side: side.api.save_job_result(np.timedelta64(3, "ns"))),
+    "an array of objects": (TypeError, lambda side: side.api.save_job_result(np.array([object()]))),
     "a type": (TypeError, lambda side: side.api.save_job_result(int)),
     "a dataclass type": (TypeError, lambda side: side.api.save_job_result(Inner)),
-    "a bytearray": (TypeError, lambda side: side.api.save_job_result(bytearray(b"a"))),
     "a generator": (TypeError, lambda side: side.api.save_job_result(i for i in [1])),
-    "a tuple as key": (TypeError, lambda side: side.api.save_job_result({"a": {(1, 2): 3}})),
-    "an array in a dataclass": (
+    "an object in a dataclass": (
         TypeError,
-        lambda side: side.api.save_job_result(Outer(np.arange(2), [])),
+        lambda side: side.api.save_job_result(Outer(object(), [])),  # type: ignore[arg-type]
     ),
 }
 
@@ -432,7 +473,7 @@ def test_difference_a_failed_save_keeps_the_earlier_results(ours: Side, theirs: 
         with side.job():
             side.api.save_job_result({"days": 3})
             with pytest.raises(TypeError):
-                side.api.save_job_result(np.arange(3))
+                side.api.save_job_result(object())
     assert theirs.files() == {"results.json": b""}
     assert json.loads(ours.files()["results.json"])["dataDictionary"] == {"days": 3}
 
@@ -467,6 +508,14 @@ def test_difference_pickled_values_are_carried_over_unopened(ours: Side, theirs:
 @pytest.mark.parametrize(
     ("value", "saved"),
     [
+        (np.arange(3), "[0, 1, 2]"),
+        (1 + 2j, "[1.0, 2.0]"),
+        (np.complex128(1j), "[0.0, 1.0]"),
+        (np.timedelta64(3, "ns"), '"3 nanoseconds"'),
+        (bytearray(b"a"), '"a"'),
+        (b"\xff", '"/w=="'),
+        ({(1, 2): 3}, '{"(1, 2)": 3}'),
+        (Fraction(1, 3), '"1/3"'),
         (np.int64(3), "3"),
         (np.bool_(True), "true"),
         (np.float32(0.5), "0.5"),
@@ -475,8 +524,8 @@ def test_difference_pickled_values_are_carried_over_unopened(ours: Side, theirs:
         (Decimal("NaN"), "NaN"),
     ],
 )
-def test_difference_single_numbers_are_saved(value: Any, saved: str, ours: Side, theirs: Side) -> None:
-    with theirs.job(), pytest.raises(TypeError):
+def test_difference_more_than_json_is_saved(value: Any, saved: str, ours: Side, theirs: Side) -> None:
+    with theirs.job(), pytest.raises((TypeError, UnicodeDecodeError)):
         theirs.api.save_job_result({"a": value})
     assert f'"dataDictionary": {{"a": {saved}}}'.encode() in _files_after(ours, [({"a": value}, None)])["results.json"]
 

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
     from qjob.errors import (
         AmbiguousJob,
+        CannotBePickled,
+        DamagedResult,
         EngineError,
         EngineUnavailable,
+        EnvironmentFailed,
         FolderError,
         HomeError,
         InvalidInput,
@@ -63,7 +66,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "qjob.errors": (
-        "AmbiguousJob EngineError EngineUnavailable FolderError HomeError InvalidInput JobCancelled JobFailed "
+        "AmbiguousJob CannotBePickled DamagedResult EngineError EngineUnavailable EnvironmentFailed FolderError "
+        "HomeError InvalidInput JobCancelled JobFailed "
         "JobNotFound JobStateError MissingExtra QjobError ResultError ResultTimeout SettingsError StoreCorrupt "
         "StoreError StoreMissing StoreTooNew SubmitError"
     ),
@@ -84,10 +88,13 @@ _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names
 __version__ = "0.1.0"
 __all__ = [
     "AmbiguousJob",
+    "CannotBePickled",
     "CheckpointConfig",
+    "DamagedResult",
     "DeviceConfig",
     "EngineError",
     "EngineUnavailable",
+    "EnvironmentFailed",
     "FolderError",
     "HomeError",
     "InstanceConfig",

@@ -39,6 +39,13 @@ def shared_service(settings: Settings | None = None) -> Service:
     return _service_by_settings(_Key(settings))
 
 
+def container_paths_problem() -> str | None:
+    """Say why a job here cannot have the paths of Braket's container, as ``/opt/braket``; None if it can."""
+    from qjob.runner.container_paths import container_paths_problem
+
+    return container_paths_problem()
+
+
 @dataclass(frozen=True)
 class _Key:
     """Settings as the key of a cache: they hold mappings, which have no hash."""

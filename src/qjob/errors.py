@@ -4,6 +4,7 @@
 
     QjobError
     ├── InvalidInput            (ValueError)    what was asked cannot be; nothing was started
+    │   └── CannotBePickled     (RuntimeError)  a decorated function or an argument of its call cannot
     ├── SettingsError           (ValueError)    a setting has a value that it cannot have
     ├── HomeError                               $QJOB_HOME cannot be used
     ├── JobNotFound             (LookupError)   no job goes by that id, name or ARN
@@ -13,6 +14,8 @@
     ├── JobCancelled            (RuntimeError)  the job ended CANCELLED
     ├── ResultTimeout           (TimeoutError)  the job had not ended when the time to wait was over
     ├── ResultError             (RuntimeError)  the job ended well, its results cannot be read
+    │   └── DamagedResult                       because their file is damaged
+    ├── EnvironmentFailed                       a job's requirements cannot be installed
     ├── FolderError                             a file of a job's folder is missing or cannot be read
     ├── StoreError                              the index cannot be used
     │   ├── StoreCorrupt                        it is damaged: ``qjob reindex`` rebuilds it
@@ -46,6 +49,10 @@ class InvalidInput(QjobError, ValueError):
     def __init__(self, problems: str | Iterable[str]) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class CannotBePickled(InvalidInput, RuntimeError):
+    """A function or an argument cannot go along into a job; a RuntimeError, as published."""
 
 
 class SettingsError(QjobError, ValueError):
@@ -82,6 +89,24 @@ class ResultTimeout(QjobError, TimeoutError):
 
 class ResultError(QjobError, RuntimeError):
     """The job's results are there but cannot be read as asked."""
+
+
+class DamagedResult(ResultError):
+    """A file of results or a checkpoint is not what was written; an earlier one may be."""
+
+
+class EnvironmentFailed(QjobError):
+    """An environment cannot be made; it becomes the job's failure, and is raised to no caller of qjob.
+
+    Attributes:
+        reason: in a sentence, with the installer's own words.
+        output: the end of what the installer printed, where the reason has not all of what matters.
+    """
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        self.reason = reason
+        self.output = output
+        super().__init__(reason)
 
 
 class FolderError(QjobError):

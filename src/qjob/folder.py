@@ -121,6 +121,11 @@ class JobFolder:
         """How it ended; written by the runner as its last act. Exists = ended."""
         return self.path / "outcome.json"
 
+    @property
+    def environments(self) -> Path:
+        """The environments of Python that jobs share, beside the directory of all job folders."""
+        return self.path.parent.with_name("environments")
+
     def log(self, instance: int) -> Path:
         """The output of one instance, written by itself: its standard output and error."""
         return self.logs / f"{instance}.log"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -28,6 +28,7 @@ from qjob.quantum_job import QuantumJob
 from qjob.request import Request, prepare
 from qjob.resume import Changes, prepare_resumption
 from qjob.service import Service
+from qjob.source.generated import GeneratedSource
 from qjob.store.store import Query
 
 
@@ -98,7 +99,7 @@ class Job(QuantumJob):
             self._id,
             lambda final: reader.pieces(final=final),
             poll_interval_seconds,
-            _WaitingPrinter(),
+            self._tell_waiting(),
         )
         for piece in pieces:
             printer.write(piece)
@@ -191,6 +192,10 @@ class Job(QuantumJob):
             job.wait()
         return job
 
+    def _tell_waiting(self) -> Callable[[QueueInfo], None]:
+        """Return what tells, while the log is followed, what the job waits for."""
+        return _WaitingPrinter()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.arn == other.arn
 
@@ -238,7 +243,7 @@ def waiting_text(queue: QueueInfo) -> str:
 
 
 def submit(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | GeneratedSource,
     *,
     entry_point: str | None = None,
     device: str = "local:none/none",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from qjob.folder import JobFolder
 INDEX_LINE_BYTES = 33  # "<15 digits> <16 digits>\n", see qjob.runner.capture
 _CHUNK_BYTES = 1 << 20
 _BATCH_LINES = 20_000
+_TAG = re.compile(rb"\[[^]\n]*\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,9 @@ class LogReader:
     def blocks(self, *, final: bool) -> Iterator[tuple[bytes, Callable[[int], float]]]:
         """Yield what has come since the last call in blocks of whole lines, for whoever reads numbers.
 
-        Beside each block: a function from an offset in it to the time when that byte came.
+        Beside each block: a function from an offset in it to the time when that byte came. With several
+        instances each line begins with a tag that tells whose it is, ``[0]`` of instance 0, unless it has one
+        of its own, as MPI launchers write them: `qjob.model.metrics` makes the ``node_id`` of that.
         """
         if len(self._tails) == 1:
             return self._tails[0].blocks(final=final)
@@ -175,8 +179,15 @@ class _Tail:
 
 def _merged_blocks(lines: Iterator[LogPiece]) -> Iterator[tuple[bytes, Callable[[int], float]]]:
     while batch := list(islice(lines, _BATCH_LINES)):
-        starts = list(accumulate((len(line.data) for line in batch), initial=0))
-        yield b"".join(line.data for line in batch), partial(_time_in_batch, batch, starts)
+        tagged = list(map(_tagged, batch))
+        starts = list(accumulate(map(len, tagged), initial=0))
+        yield b"".join(tagged), partial(_time_in_batch, batch, starts)
+
+
+def _tagged(line: LogPiece) -> bytes:
+    tag = b"" if _TAG.match(line.data) else b"[%d]" % line.instance
+    end = b"" if line.data.endswith(b"\n") else b"\n"  # an instance's last words; another's may follow
+    return tag + line.data + end
 
 
 def _time_in_batch(batch: Sequence[LogPiece], starts: Sequence[int], offset: int) -> float:

@@ -35,6 +35,7 @@ from qjob.request_problems import (
 from qjob.source.entry_point import default_entry_point, entry_point_problem, imports_of, missing_siblings
 from qjob.source.generated import GeneratedSource
 from qjob.source.inputs import PackedInputs, pack_inputs
+from qjob.source.mentions import mentions_container_paths
 from qjob.source.path import PackedSource, pack_source
 from qjob.staging import Submission
 
@@ -88,6 +89,8 @@ def prepare(request: Request) -> Submission:
     problems += _word_problems(request)
     problems += count_problems(instances, stopping)
     problems += text_problems(instances, checkpoints)
+    requirements = _collected(problems, lambda: _requirements(request, source)) or ""
+    python = _collected(problems, lambda: _python(request)) or sys.executable
     if problems or source is None:
         raise InvalidInput(problems)
     if isinstance(source, PackedSource):
@@ -108,7 +111,9 @@ def prepare(request: Request) -> Submission:
         tags=dict(request.tags or {}),
         priority=request.priority,
         options=json.loads(json.dumps(request.options or {})),
-        python=sys.executable,
+        python=python,
+        requirements=requirements,
+        container_paths=_mentions_container_paths(source),
         grace_s=request.grace_s,
         git_commit=source.git_commit,
         imports=imports_of(source) if isinstance(source, PackedSource) else source.imports,
@@ -151,6 +156,27 @@ def _entry_point(request: Request, source: PackedSource | GeneratedSource | None
     if problem is not None:
         problems.append(problem)
     return entry_point
+
+
+def _requirements(request: Request, source: PackedSource | GeneratedSource | None) -> str:
+    of_source = source.root_requirements() if isinstance(source, PackedSource) else None
+    if of_source is None and request.dependencies is None:
+        return ""
+    from qjob.interpreter.requirements import requirements_text
+
+    return requirements_text(of_source, request.dependencies)
+
+
+def _python(request: Request) -> str:
+    if request.python is None:
+        return sys.executable
+    from qjob.interpreter.find import find_interpreter
+
+    return str(find_interpreter(request.python))
+
+
+def _mentions_container_paths(source: PackedSource | GeneratedSource) -> bool:
+    return isinstance(source, PackedSource) and mentions_container_paths(source)
 
 
 def _warn_of_missing_siblings(source: PackedSource) -> None:

@@ -6,6 +6,8 @@ was changed since at the places that they came from has no part in it.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +21,6 @@ from qjob.model.naming import name_problem
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec
 from qjob.request_problems import checked_config, checked_hyperparameters, count_problems, engine_problems
-from qjob.source.tree import TakeAll, copy_files, read_tree
 from qjob.staging import Submission
 
 
@@ -55,42 +56,31 @@ def prepare_resumption(record: JobRecord, folder: JobFolder, changes: Changes) -
         )
     problems: list[str] = []
     spec = _changed(record, changes, problems)
-    source = _Copy.of([record.spec.source_name], folder.source, problems)
-    channels = [name.name for name in record.spec.inputs if (folder.input / name.name).exists()]
-    inputs = _Copy.of(channels, folder.input, problems)
-    problems += _checkpoint_problems(record, folder)
+    problems += _folder_problems(record, folder)
     if problems:
         raise InvalidInput(problems)
-    return Submission(spec=spec, source=source, inputs=inputs, environment=changes.environment)
+    return Submission(
+        spec=spec, source=_Copy(folder.source), inputs=_Copy(folder.input), environment=changes.environment
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Copy:
-    """Some of the entries of a folder, to be copied."""
+    """What lies in a folder, to be copied as it is: links stay links, and sockets and the like are left out.
 
-    names: tuple[str, ...]
+    Of a job's ``source/``, which was its working directory, that includes what the script has left there.
+    """
+
     folder: Path
 
-    @classmethod
-    def of(cls, names: list[str], folder: Path, problems: list[str]) -> _Copy:
-        for name in names:
-            path = folder / name
-            if not path.exists():
-                problems.append(f"{path} is missing: it was removed from the job's folder; submit the job anew.")
-            elif path.is_dir():
-                problems.extend(read_tree(str(path), TakeAll()).problems)
-        return cls(names=tuple(names), folder=folder)
-
     def write_to(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name in self.names:
-            path, target = self.folder / name, directory / name
-            if not path.is_dir():
-                target.write_bytes(path.read_bytes())
-                continue
-            tree = read_tree(str(path), TakeAll())
-            target.mkdir()
-            copy_files(tree.files, tree.directories, str(target))
+        shutil.copytree(self.folder, directory, symlinks=True, ignore=_special, dirs_exist_ok=True)
+
+
+def _special(folder: str, names: list[str]) -> list[str]:
+    with os.scandir(folder) as entries:
+        plain = {each.name for each in entries if each.is_symlink() or each.is_file() or each.is_dir()}
+    return [name for name in names if name not in plain]
 
 
 def _changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpec:
@@ -114,10 +104,20 @@ def _changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpe
     )
 
 
-def _checkpoint_problems(record: JobRecord, folder: JobFolder) -> list[str]:
-    if folder.checkpoints.is_dir() and any(folder.checkpoints.iterdir()):
-        return []
-    return [
-        f"job {record.spec.name} ({record.id}) has left no checkpoints to go on from; submit it anew to start "
-        "from the beginning."
+def _folder_problems(record: JobRecord, folder: JobFolder) -> list[str]:
+    wanted = [folder.source, *([folder.input] if record.spec.inputs else [])]
+    problems = [
+        f"{path} is missing or empty: it was removed from the job's folder; submit the job anew."
+        for path in wanted
+        if not _has_entries(path)
     ]
+    if not _has_entries(folder.checkpoints):
+        problems.append(
+            f"job {record.spec.name} ({record.id}) has left no checkpoints to go on from; submit it anew to start "
+            "from the beginning."
+        )
+    return problems
+
+
+def _has_entries(path: Path) -> bool:
+    return path.is_dir() and any(path.iterdir())

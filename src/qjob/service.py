@@ -39,7 +39,8 @@ from qjob.model.record import JobRecord, QueueInfo, apply, get_job
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
 from qjob.register import Register
-from qjob.runtime import read_persisted
+from qjob.runtime import PersistedJobDataFormat, read_persisted
+from qjob.runtime.document import read_document
 from qjob.staging import Checkpoints, Staging, Submission
 from qjob.store.store import Query, Store
 from qjob.watch import FolderWatch
@@ -242,10 +243,13 @@ class Service:
 
     # What jobs leave
 
-    def result(self, job_id: str, *, allow_pickle: bool = False, partial: bool = False) -> dict[str, Any]:
+    def result(
+        self, job_id: str, *, allow_pickle: bool = False, partial: bool = False, plain: bool = False
+    ) -> dict[str, Any]:
         """Return what an ended job saved; ``{}`` when it saved nothing.
 
-        With ``partial``, what it has saved until now, whatever its state is.
+        With ``partial``, what it has saved until now, whatever its state is. With ``plain``, what stands in the
+        file for values that are more than JSON, for which no package is needed: see docs/results.md.
 
         Raises JobFailed, JobCancelled, ResultError, JobStateError while it has not ended, and FolderError when
         its folder is gone.
@@ -253,7 +257,12 @@ class Service:
         if not partial:
             self._raise_unless_completed(self._ended(job_id))
         results = self._existing_folder(job_id).results / "results.json"
-        return read_persisted(results, allow_pickle) if results.exists() else {}
+        if not results.exists():
+            return {}
+        document = read_document(results) if plain else None
+        if document is not None and document.data_format is PersistedJobDataFormat.PLAINTEXT:
+            return document.values
+        return read_persisted(results, allow_pickle)
 
     def download(self, job_id: str, extract_to: Path) -> Path:
         """Copy an ended job's results into ``extract_to/<job name>/``; return that directory.

@@ -16,6 +16,7 @@ from qjob.errors import FolderError, InvalidInput
 from qjob.folder import JobFolder
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec
+from qjob.runtime.alone import alone_in
 
 _SUFFIX = ".staging"
 _ABANDONED_S = 3600.0
@@ -132,21 +133,29 @@ class Staging:
 def _copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) -> None:
     """Carry over checkpoints: as they are, and those under the old job's name also under the new one's.
 
-    A script that loads a checkpoint without naming a job looks for its own job's name, as published.
+    A script that loads a checkpoint without naming a job looks for its own job's name, as published. A job
+    that still runs does not save meanwhile.
     """
-    if not checkpoints.directory.is_dir() or not any(checkpoints.directory.iterdir()):
-        raise InvalidInput(
-            f"copy_checkpoints_from_job: job {checkpoints.job_name} ({checkpoints.job_id}) has left no "
-            "checkpoints; leave the argument out to start from the beginning."
-        )
-    unfinished = shutil.ignore_patterns(f".*{TEMPORARY_SUFFIX}")  # a job that runs may be at it just now
-    shutil.copytree(checkpoints.directory, folder.checkpoints, dirs_exist_ok=True, ignore=unfinished)
+    if not checkpoints.directory.is_dir():
+        raise _no_checkpoints(checkpoints)
+    with alone_in(checkpoints.directory):
+        if not any(checkpoints.directory.iterdir()):
+            raise _no_checkpoints(checkpoints)
+        unfinished = shutil.ignore_patterns(f".*{TEMPORARY_SUFFIX}")  # of a process that was killed
+        shutil.copytree(checkpoints.directory, folder.checkpoints, dirs_exist_ok=True, ignore=unfinished)
     if checkpoints.job_name == name:
         return
     for saved in list(folder.checkpoints.glob("*.json")):
         suffix = saved.name.removeprefix(checkpoints.job_name)
         if suffix == ".json" or (suffix != saved.name and suffix.startswith("_")):
             shutil.copy2(saved, folder.checkpoints / f"{name}{suffix}")
+
+
+def _no_checkpoints(checkpoints: Checkpoints) -> InvalidInput:
+    return InvalidInput(
+        f"copy_checkpoints_from_job: job {checkpoints.job_name} ({checkpoints.job_id}) has left no "
+        "checkpoints; leave the argument out to start from the beginning."
+    )
 
 
 def _cannot_write(jobs: Path, error: OSError) -> str:

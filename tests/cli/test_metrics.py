@@ -41,6 +41,18 @@ def logged(home: Path) -> None:
             ["--by", "iteration", "--statistic", "min", "-o", "csv", "-n", "1"],
             "timestamp,energy,iteration_number,gradient\n12.5,-3,2,\n",
         ),
+        (
+            ["--by", "iteration", "--statistic", "count", "-o", "csv", "-n", "1"],
+            "timestamp,energy,iteration_number,gradient\n12.75,2,2,\n",
+        ),
+        (
+            ["--by", "iteration", "--statistic", "mean", "-o", "csv", "-n", "1"],
+            "timestamp,energy,iteration_number,gradient\n12.75,-2.5,2,\n",
+        ),
+        (
+            ["--by", "iteration", "--statistic", "last", "-o", "csv", "-n", "1"],
+            "timestamp,energy,iteration_number,gradient\n12.75,-2,2,\n",
+        ),
         (["-n", "1"], "timestamp  energy  iteration_number  gradient\n    12.75      -2                 2\n"),
         (["-f", "--by", "iteration", "-o", "csv"], CSV),
         (
@@ -72,6 +84,17 @@ def test_json_has_columns_and_when_followed_a_row_a_line(invoke: Invoke) -> None
 @pytest.mark.parametrize(("arguments", "plots"), [([], 0), (["--plot"], 2), (["--plot", "-o", "csv"], 0)])
 def test_curves_are_plotted_when_asked_for(invoke: Invoke, arguments: list[str], plots: int) -> None:
     assert invoke("metrics", "vqe", *arguments).stdout.count("└───") == plots
+
+
+def test_names_and_tags_of_a_log_do_not_reach_the_terminal_as_they_are(invoke: Invoke, home: Path) -> None:
+    put_on_record(home, record_of(), log=b"[\x1b[2J]Metrics - timestamp=1; e\x1b[31m/x y=2;\n")
+    for arguments in (["--plot"], ["-f"]):
+        printed = invoke("metrics", "vqe", *arguments).stdout
+        assert "\x1b" not in printed
+        assert r"e\x1b[31m/x y" in printed
+        assert r"\x1b[2J" in printed or r"\x1b[2" in printed
+    columns = json.loads(invoke("metrics", "vqe", "-o", "json").stdout)
+    assert columns == {"timestamp": [1], "e\x1b[31m/x y": [2], "node_id": ["\x1b[2J"]}
 
 
 def test_a_job_without_metrics(invoke: Invoke, home: Path) -> None:

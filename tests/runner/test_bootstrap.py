@@ -112,6 +112,38 @@ def test_a_folder_with_files_named_like_modules_of_python_hides_nothing(run: Run
     assert ran.outcome.reason == "AlgorithmError: ZeroDivisionError: division by zero, exit code: 1"
 
 
+BUNDLE = {
+    "vqe.py": "import helper, lib.m, os\nprint(__name__, __package__ or None, helper.x, lib.m.x, os.listdir())\n",
+    "helper.py": "x = 1\ndef main(n: int): print('helper', n)\n",
+    "lib/m.py": "x = 2\n",
+    "lib/__main__.py": "from . import m\nprint('lib', m.x)\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "log"),
+    [("vqe", "__main__ None 1 2 "), ("lib", "lib 2\n"), ("lib.m", ""), ("helper:main", "helper 7\n")],
+)
+def test_what_was_in_an_archive_of_several_entries_lies_in_the_working_directory(
+    run: Run, entry_point: str, log: str
+) -> None:
+    ran = run(BUNDLE, source_name="code.tar.gz", entry_point=entry_point, hyperparameters={"n": "7"})
+    assert ran.outcome.reason is None
+    assert ran.log.startswith(log)
+
+
+def test_a_bundle_with_a_module_named_like_one_of_python_hides_nothing(run: Run) -> None:
+    noise = {"types.py": "raise RuntimeError('the wrong module')\n"}
+    ran = run(BUNDLE | noise, source_name="code.tar.gz", entry_point="vqe")
+    assert ran.outcome.reason is None
+
+
+def test_a_bundles_code_comes_before_what_is_installed(run: Run) -> None:
+    files = {"vqe.py": "import click\nprint(click.__file__)\n", "click/__init__.py": ""}
+    ran = run(files, source_name="code.tar.gz", entry_point="vqe")
+    assert ran.log == f"{ran.folder.source / 'click/__init__.py'}\n"
+
+
 def test_threads_and_exit_handlers_outlive_the_script(run: Run) -> None:
     ran = run(
         "import atexit, threading, time\n"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import ast
 
 import pytest
 
 from qjob.source.code import NotPython, defined_names, imported_names, parse, runs_as_main
 
 
-def write(folder: Path, content: str | bytes) -> str:
-    path = folder / "module.py"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(path)
+def tree_of(content: str | bytes) -> ast.Module:
+    return parse(content if isinstance(content, bytes) else content.encode(), "module.py")
 
 
 @pytest.mark.parametrize(
@@ -33,15 +31,10 @@ def write(folder: Path, content: str | bytes) -> str:
         ("-" * 100_000 + "1", "(Python 3."),
     ],
 )
-def test_code_that_does_not_compile_is_named_with_its_line(tmp_path: Path, content: str | bytes, words: str) -> None:
+def test_code_that_does_not_compile_is_named_with_its_line(content: str | bytes, words: str) -> None:
     with pytest.raises(NotPython) as caught:
-        parse(write(tmp_path, content))
+        tree_of(content)
     assert words in str(caught.value)
-
-
-def test_a_file_that_is_gone_is_not_python(tmp_path: Path) -> None:
-    with pytest.raises(NotPython, match="No such file"):
-        parse(str(tmp_path / "gone.py"))
 
 
 @pytest.mark.parametrize(
@@ -56,8 +49,8 @@ def test_a_file_that_is_gone_is_not_python(tmp_path: Path) -> None:
         "raise SystemExit('this is not run')\n",
     ],
 )
-def test_code_that_compiles_is_parsed_and_not_run(tmp_path: Path, content: str | bytes) -> None:
-    parse(write(tmp_path, content))
+def test_code_that_compiles_is_parsed_and_not_run(content: str | bytes) -> None:
+    tree_of(content)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +79,8 @@ def test_code_that_compiles_is_parsed_and_not_run(tmp_path: Path, content: str |
         "def f():\n  global main\n  main = 1",
     ],
 )
-def test_every_way_to_define_a_name_is_seen(tmp_path: Path, content: str) -> None:
-    names = defined_names(parse(write(tmp_path, content)))
+def test_every_way_to_define_a_name_is_seen(content: str) -> None:
+    names = defined_names(tree_of(content))
     assert "main" in names.all
     assert names.complete
 
@@ -105,8 +98,8 @@ def test_every_way_to_define_a_name_is_seen(tmp_path: Path, content: str) -> Non
         "import x.main",
     ],
 )
-def test_names_of_inner_scopes_are_no_definitions(tmp_path: Path, content: str) -> None:
-    names = defined_names(parse(write(tmp_path, content)))
+def test_names_of_inner_scopes_are_no_definitions(content: str) -> None:
+    names = defined_names(tree_of(content))
     assert "main" not in names.all
     assert names.complete
 
@@ -123,25 +116,22 @@ def test_names_of_inner_scopes_are_no_definitions(tmp_path: Path, content: str) 
         "import sys\nsys.modules[__name__] = x",
     ],
 )
-def test_what_may_define_more_than_is_seen_is_not_complete(tmp_path: Path, content: str) -> None:
-    assert not defined_names(parse(write(tmp_path, content))).complete
+def test_what_may_define_more_than_is_seen_is_not_complete(content: str) -> None:
+    assert not defined_names(tree_of(content)).complete
 
 
-def test_functions_and_coroutines_are_told_apart(tmp_path: Path) -> None:
+def test_functions_and_coroutines_are_told_apart() -> None:
     names = defined_names(
-        parse(
-            write(
-                tmp_path,
-                "def f(): ...\nclass C: ...\nasync def g(): ...\n@wrap\nasync def h(): ...\n"
-                "async def k(): ...\nk = sync(k)\nconstant = 1\n",
-            )
+        tree_of(
+            "def f(): ...\nclass C: ...\nasync def g(): ...\n@wrap\nasync def h(): ...\n"
+            "async def k(): ...\nk = sync(k)\nconstant = 1\n"
         )
     )
     assert names.functions == {"f", "C", "g", "h", "k"}
     assert names.coroutines == {"g"}
 
 
-def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
+def test_imports_are_found_wherever_they_stand() -> None:
     content = """
 import a, b.c as d
 from e.f import g
@@ -155,7 +145,7 @@ def f():
     except ImportError:
         pass
 """
-    assert imported_names(parse(write(tmp_path, content))) == {"a", "b", "e", "h", "j", "m", "n"}
+    assert imported_names(tree_of(content)) == {"a", "b", "e", "h", "j", "m", "n"}
 
 
 @pytest.mark.parametrize(
@@ -168,5 +158,5 @@ def f():
         ("x = '__main__'\nif __name__:\n  pass", False),
     ],
 )
-def test_the_main_guard_is_found(tmp_path: Path, content: str, expected: bool) -> None:
-    assert runs_as_main(parse(write(tmp_path, content))) is expected
+def test_the_main_guard_is_found(content: str, expected: bool) -> None:
+    assert runs_as_main(tree_of(content)) is expected

@@ -181,6 +181,13 @@ def test_what_is_no_text_is_no_entry_point(tmp_path: Path, entry_point: Any) -> 
     assert "a str is expected" in str(problem)
 
 
+def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
+    packed = make(tmp_path, {"pkg/main.py": ""})
+    (tmp_path / "pkg/main.py").unlink()
+    problem = entry_point_problem(packed, "pkg.main")
+    assert "'pkg/main.py' is not valid Python, it cannot be read: No such file" in str(problem)
+
+
 def test_long_lists_are_cut(tmp_path: Path) -> None:
     files = {f"pkg/m{number:02}.py": "" for number in range(12)}
     problem = entry_point_problem(make(tmp_path, files), "pkg")

@@ -258,8 +258,8 @@ def test_what_cannot_be_a_source_is_refused_with_a_reason(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("code.tar.gz", "unpack it and name the folder"),
-        ("code.zip", "unpack it and name the folder"),
+        ("code.7z", "ends in '.py'"),
+        ("code.rar", "ends in '.py'"),
         ("vqe.ipynb", "nbconvert"),
         ("run.sh", "ends in '.py'"),
         ("main.pyc", "ends in '.py'"),
@@ -413,6 +413,26 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     found = problems(tmp_path / "pkg")
     assert len(found) == 3
     assert all(problem.startswith("source 'pkg': ") and problem.endswith(".") for problem in found)
+
+
+# The requirements.
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("pkg", b"# 'requirements.txt'\n"), ("pkg/sub", None), ("pkg/main.py", None), ("ignored", None)],
+)
+def test_the_requirements_are_those_at_the_root(tmp_path: Path, named: str, expected: bytes | None) -> None:
+    make(tmp_path, "pkg/requirements.txt", "pkg/main.py", "pkg/sub/deep/requirements.txt", "ignored/requirements.txt")
+    make(tmp_path / "ignored", gitignore="*.txt")
+    assert pack_source(tmp_path / named).root_requirements() == expected
+
+
+def test_requirements_that_have_gone_since_are_a_problem(tmp_path: Path) -> None:
+    packed = pack_source(make(tmp_path / "pkg", "requirements.txt"))
+    (tmp_path / "pkg/requirements.txt").unlink()
+    with pytest.raises(InvalidInput, match=r"'requirements\.txt' cannot be read: No such file"):
+        packed.root_requirements()
 
 
 # The copy.

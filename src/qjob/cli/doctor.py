@@ -14,13 +14,14 @@ from pathlib import Path
 import click
 
 import qjob
-from qjob.app import ENGINES, EngineCatalogue
+from qjob.app import ENGINES, EngineCatalogue, container_paths_problem
 from qjob.cli import exit_codes, machine
 from qjob.cli.session import Session, pass_session
 from qjob.cli.terminal import out, painted
 from qjob.cli.text import duration_text, listed, one_line, size_text
 from qjob.config import Settings, file_system
 from qjob.errors import QjobError
+from qjob.interpreter.cache import describe
 from qjob.model.naming import ID_PATTERN
 from qjob.store.store import Query
 
@@ -146,6 +147,19 @@ def _local(settings: Settings) -> Iterator[Finding]:
     else:
         text = "the kernel has none: what a job starts in the background and leaves may go on after it"
         yield Finding("subreaper", text, Verdict.NOTE)
+    missing = container_paths_problem()
+    text = missing or "/opt/braket and /opt/ml are there for jobs whose code names them"
+    yield Finding("container paths", text, Verdict.NOTE if missing else Verdict.FINE)
+
+
+def _environments(session: Session) -> Iterator[Finding]:
+    """Yield the environments that jobs share, see docs/environments.md."""
+    found = describe(session.settings.home / "environments")
+    size = size_text(sum(each.size_bytes for each in found))
+    unfinished = sum(not each.finished and not each.in_use for each in found)
+    yield Finding("environments", f"{len(found)}, {size}; 'qjob prune' removes those that no job has used for long")
+    if unfinished:
+        yield Finding("environments", f"{unfinished} unfinished: left by a killed job; 'qjob prune'", Verdict.NOTE)
 
 
 def _sdks(_: Session) -> Iterator[Finding]:
@@ -173,5 +187,6 @@ _SECTIONS: dict[str, Callable[[Session], Iterator[Finding]]] = {
     "State": _state,
     "Engines": _engines,  # before the index: a look at the jobs starts the dispatcher
     "Index": _index,
+    "Environments": _environments,
     "Quantum SDKs": _sdks,
 }

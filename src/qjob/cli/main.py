@@ -37,7 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Start": {
         "run": Entry("submit", "Submit a job and follow its log to its end."),
         "submit": Entry("submit", "Submit a job and print its id."),
-        "resume": Entry("resume", "Submit an ended job once more, to go on from the checkpoints that it left."),
+        "resume": Entry("resume", "Submit an ended job once more, to go on from its checkpoints."),
     },
     "Look": {
         "ls": Entry("listing", "List jobs, the newest first."),
@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Upkeep": {
         "doctor": Entry("doctor", "Look into whether qjob can work here, and say what is in the way."),
         "reindex": Entry("upkeep", "Build the index of all jobs anew from their folders."),
+        "prune": Entry("upkeep", "Remove environments that jobs have not used for long."),
         "config": Entry("upkeep", "Print every setting, its value and where that comes from."),
         "completion": Entry("completion", "Print the script that completes qjob's commands and jobs in a shell."),
         "version": Entry("upkeep", "Print the version of qjob."),

@@ -14,6 +14,7 @@ from qjob.cli.render import json_text, metric_names, metrics_table, row_text
 from qjob.cli.session import Session, pass_session
 from qjob.cli.table import csv_text
 from qjob.cli.terminal import Notices, console_of, is_unicode, out, print_table, screen_text, width
+from qjob.cli.text import printable
 from qjob.cli.values import JOB
 from qjob.cli.waiting import follow, tell_end, write_all
 from qjob.logs import LogPiece
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _Columns = Mapping[str, Sequence[Any]]
 
 _TYPES = {"timestamp": MetricType.TIMESTAMP, "iteration": MetricType.ITERATION_NUMBER}
-_STATISTICS = {"min": MetricStatistic.MIN, "max": MetricStatistic.MAX}
+_STATISTICS = {statistic.name.lower(): statistic for statistic in MetricStatistic}
 _ROWS_ON_TERMINAL = 20
 _ROWS_LIVE = 5
 _REDRAW_S = 0.5
@@ -49,7 +50,7 @@ _REDRAW_S = 0.5
     type=click.Choice(list(_STATISTICS)),
     default="max",
     show_default=True,
-    help="Which value is kept where a row has several of one metric.",
+    help="What is kept where a row has several values of one metric.",
 )
 @click.option(
     "-n",
@@ -98,7 +99,7 @@ def _print(columns: _Columns, notices: Notices, rows: int | None, output: str, p
     elif output == "csv":
         out(csv_text(metrics_table(columns, rows)))
     else:
-        on_terminal = sys.stdout.isatty()
+        columns, on_terminal = _printable(columns), sys.stdout.isatty()
         print_table(metrics_table(columns, rows or (_ROWS_ON_TERMINAL if on_terminal else None)))
         if plots or (plots is None and on_terminal):
             out("\n".join(["", "\n\n".join(_plots(columns))]))
@@ -114,6 +115,14 @@ def curves(columns: _Columns) -> Iterator[Curve]:
             chosen = [row for row, its in enumerate(nodes) if its == node and columns[name][row] is not None]
             if chosen:
                 yield _curve(columns, name if node is None else f"{name} [{node}]", name, chosen)
+
+
+def _printable(columns: _Columns) -> _Columns:
+    """Return the columns with the names and tags, which a log may make up, such that they can be shown."""
+    return {
+        printable(name): [printable(cell) if isinstance(cell, str) else cell for cell in column]
+        for name, column in columns.items()
+    }
 
 
 def _plots(columns: _Columns) -> list[str]:
@@ -167,7 +176,7 @@ class _Rows:
 
     def _write(self, row: _Columns) -> None:
         if self._output == "table":
-            out(row_text(row, 0))
+            out(row_text(_printable(row), 0))
         elif self._output == "json":
             out(json_text({name: value for name, (value,) in row.items() if value is not None}, indent=None))
         else:
@@ -201,7 +210,7 @@ class _Picture:
         """Draw, unless that was done a moment ago; not before there is something to draw."""
         if not final and time.monotonic() - self._drawn_at < _REDRAW_S:
             return
-        columns = columns_now()
+        columns = _printable(columns_now())
         if columns:
             self._drawn_at = time.monotonic()
             self._live.start()  # harmless to repeat

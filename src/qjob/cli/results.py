@@ -47,7 +47,8 @@ def result(session: Session, job: str, waits: bool, allow_pickle: bool, output: 
     """
     with Notices() as notices:
         job_id = session.service.resolve(job) if partial else _ended(session, job, waits, notices).id
-        values = session.service.result(job_id, allow_pickle=allow_pickle, partial=partial)
+        # As it stands in the file: what is printed needs no numpy here, and is JSON.
+        values = session.service.result(job_id, allow_pickle=allow_pickle, partial=partial, plain=True)
         if output == "json":
             out(json_text(values))
         elif values:

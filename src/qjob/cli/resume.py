@@ -39,10 +39,10 @@ def resume(
     follows: bool,
     quiet: bool,
 ) -> None:
-    """Submit an ended job once more, to go on from the checkpoints that it left; print the new job's id.
+    """Submit an ended job once more, to go on from its checkpoints.
 
-    It runs the code and the input data that JOB ran, as they lie in JOB's folder. What its script gets from
-    load_job_checkpoint() is what JOB saved last.
+    Prints the new job's id. It runs the code and the input data that JOB ran, as they lie in JOB's folder. What
+    its script gets from load_job_checkpoint() is what JOB saved last.
 
     \b
       qjob resume vqe-1774965600000

@@ -1,4 +1,4 @@
-"""``qjob reindex``, ``qjob config`` and ``qjob version``."""
+"""``qjob reindex``, ``qjob prune``, ``qjob config`` and ``qjob version``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from qjob.cli import exit_codes
 from qjob.cli.render import json_text, settings_json, settings_table
 from qjob.cli.session import Session, pass_session
 from qjob.cli.terminal import out, print_table, say
+from qjob.cli.text import size_text
+from qjob.cli.values import DURATION
 from qjob.config import Settings
+from qjob.interpreter.cache import prune as remove_unused
+
+_DAY_S = 86_400.0
 
 
 @click.command()
@@ -29,6 +34,28 @@ def reindex(session: Session) -> None:
     for problem in done.problems:
         say(f"Error: {problem}", "red")
     raise click.exceptions.Exit(exit_codes.PROBLEM if done.problems else exit_codes.DONE)
+
+
+@click.command()
+@click.option(
+    "--unused-for",
+    type=DURATION,
+    default="30d",
+    show_default=True,
+    help="Remove what no job has used for this long: 12h, 30d; 0s: all that is not in use.",
+)
+@pass_session
+def prune(session: Session, unused_for: float) -> None:
+    """Remove environments that jobs have not used for long.
+
+    They were made for jobs with requirements, and are made again when a job wants one. One that is in use stays.
+
+    \b
+      qjob prune --unused-for 7d
+    """
+    removed = remove_unused(session.settings.home / "environments", unused_for / _DAY_S)
+    size = size_text(sum(each.size_bytes for each in removed))
+    say(f"{len(removed)} environment{'' if len(removed) == 1 else 's'} removed, {size}.")
 
 
 @click.command()

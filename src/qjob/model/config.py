@@ -88,6 +88,9 @@ class MetricStatistic(Enum):
 
     MIN = "Min"
     MAX = "Max"
+    LAST = "Last"
+    MEAN = "Mean"
+    COUNT = "Count"
 
 
 class MetricPeriod(Enum):

@@ -35,7 +35,8 @@ class JobSpec:
     Attributes:
         name: the job's name; not unique.
         entry_point: ``module`` or ``module:function``, importable from the job's ``source/``.
-        source_name: the one entry of ``source/``: a file or a directory.
+        source_name: the entry of ``source/`` that holds the code, a file or a directory; of an archive with code
+            in several entries its own name, which nothing there has.
         source_uri: where the source came from.
         device: an ARN or ``local:<provider>/<simulator>``.
         engine: the name of the engine.

@@ -15,16 +15,21 @@ import sys
 
 _MAX_TRACEBACK_CHARS = 16_000
 _MAX_REASON_CHARS = 2000
+_RESERVE_BYTES = 4 << 20
+"""For telling of a failure where memory has run out; until then the kernel gives it no page."""
 
 
 def main(arguments: list[str]) -> None:
     """Run the entry point as published: ``module`` as ``__main__``, or call ``module:function``."""
     report_fd, source, source_name, entry_point = int(arguments[0]), *arguments[1:]
     pid = os.getpid()
+    reserve = bytearray(_RESERVE_BYTES)
     os.set_inheritable(report_fd, False)
     os.environ["PYTHONUNBUFFERED"] = "1"  # for Python processes that the script starts, as in the container
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole
     _extend_path(source, source_name)
+    sys.meta_path.append(_OurOwn)
+    sys.meta_path.insert(0, _BraketsJobs)
     try:
         _run(source, source_name, entry_point)
     except SystemExit as end:
@@ -32,6 +37,7 @@ def main(arguments: list[str]) -> None:
             report(report_fd, f"SystemExit: {_text(end)}", "")
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to be told
+        del reserve
         error.__traceback__ = _without_our_frames(error.__traceback__)  # type: ignore[no-untyped-call]
         if os.getpid() == pid:  # and not a child that the script has forked
             report(report_fd, _reason(error, source), _formatted(error))
@@ -53,19 +59,66 @@ def report(report_fd: int, reason: str, trace: str) -> None:
         return
 
 
+class _OurOwn:
+    """Finds qjob beside this file, for an interpreter that has none, and nothing else of what is installed there."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name != "qjob":
+            return None
+        from importlib.util import spec_from_file_location
+
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        return spec_from_file_location(name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
+
+
+class _BraketsJobs:
+    """Has ``braket.jobs`` save and load as `qjob.runtime` does: its own functions empty a file before they write it.
+
+    A job that is cancelled in that moment would lose its last checkpoint, and the one before with it. The names,
+    the parameters and the files are the same.
+    """
+
+    MODULE = "braket.jobs.data_persistence"
+    FUNCTIONS = ("load_job_checkpoint", "load_job_result", "save_job_checkpoint", "save_job_result")
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name != cls.MODULE:
+            return None
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: cls._replace(module, execute)  # type: ignore[method-assign,no-untyped-call]
+        return spec
+
+    @classmethod
+    def _replace(cls, module, execute):  # type: ignore[no-untyped-def]
+        from qjob import runtime
+
+        execute(module)
+        for name in cls.FUNCTIONS:
+            setattr(module, name, getattr(runtime, name))
+
+
 def _extend_path(source: str, source_name: str) -> None:
     """Make the source importable by its own name, and a folder's modules by theirs.
 
     At the end of the path, as published, so that a job's ``types.py`` hides nothing. But a folder of code
-    comes before an installed package of its name: what runs is the code as it was at submit.
+    comes before an installed package of its name: what runs is the code as it was at submit. So does what
+    was in an archive that has several entries and whose name is no file here.
     """
     folder = os.path.join(source, source_name)
-    if not os.path.isdir(folder):
+    if os.path.isfile(folder):
         sys.path.append(source)
         return
-    place = len(sys.path) if source_name in sys.stdlib_module_names else 0
+    names = [source_name] if os.path.isdir(folder) else [name.removesuffix(".py") for name in os.listdir(source)]
+    place = 0 if sys.stdlib_module_names.isdisjoint(names) else len(sys.path)
     sys.path.insert(place, source)
-    sys.path.append(folder)
+    if os.path.isdir(folder):
+        sys.path.append(folder)
 
 
 def _run(source: str, source_name: str, entry_point: str) -> None:
@@ -116,7 +169,7 @@ def _import_parents(path: str, module: str) -> str:
 
 def _without_our_frames(trace):  # type: ignore[no-untyped-def]
     """Return the traceback from the user's first frame on; None when there is none of theirs."""
-    ours = os.path.dirname(os.path.abspath(__file__))
+    ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
     of_import = os.path.join(os.path.dirname(os.__file__), "importlib")
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith((ours, of_import, "<frozen importlib")):
         trace = trace.tb_next

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,9 +15,10 @@ from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.runner.bootstrap import report
 from qjob.runner.capture import LogCapture
+from qjob.runner.container_paths import mount_container_paths
 from qjob.runner.process_tree import die_with_parent
+from qjob.runner.script import Begin, ScriptBegins, execute
 
-_BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _MAX_TOLD_BYTES = 1 << 18
 _OOM_SCORE = "300"  # when memory runs out, the kernel takes the script before the runner that tells of it
 
@@ -63,37 +64,6 @@ class Instance:
         self.reason, self.traceback = reason, traceback
 
 
-class ScriptBegins(BaseException):
-    """Raised in a forked process that is to become a script: it unwinds the runner's stack and its locks.
-
-    Attributes:
-        arguments: those of `qjob.runner.bootstrap`.
-        environment: the environment variables.
-        report_fd: where the bootstrap tells why the script failed.
-    """
-
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], report_fd: int) -> None:
-        super().__init__()
-        self.arguments = arguments
-        self.environment = environment
-        self.report_fd = report_fd
-
-
-Begin = Callable[[JobSpec, ScriptBegins], None]
-"""Has a forked process become the script: by a new interpreter or as it is. Does not return."""
-
-
-def execute(spec: JobSpec, begins: ScriptBegins) -> None:
-    """Become the script in a new interpreter; raises OSError."""
-    command = [spec.python, "-P", "-X", "faulthandler", str(_BOOTSTRAP), *begins.arguments]
-    os.execve(spec.python, command, dict(begins.environment))
-
-
-def continue_here(_: JobSpec, begins: ScriptBegins) -> None:
-    """Become the script in this interpreter, which has its modules: whoever forked the runner takes it from here."""
-    raise begins
-
-
 def start_instance(
     folder: JobFolder, spec: JobSpec, number: int, environment: Mapping[str, str], begin: Begin = execute
 ) -> Instance:
@@ -119,8 +89,9 @@ def _become_instance(
 ) -> NoReturn:
     try:
         _leave_the_runner(folder, output_fd, report_fd)
-        arguments = [str(report_fd), str(folder.source), spec.source_name, spec.entry_point]
-        begin(spec, ScriptBegins(arguments, environment, report_fd))
+        if spec.container_paths:
+            _mount_container_paths(folder, spec)
+        begin(ScriptBegins(folder, spec, environment, report_fd))
     except ScriptBegins:
         raise
     except OSError as error:
@@ -146,3 +117,9 @@ def _leave_the_runner(folder: JobFolder, output_fd: int, report_fd: int) -> None
     os.set_inheritable(report_fd, True)
     os.chdir(folder.source)
 
+
+def _mount_container_paths(folder: JobFolder, spec: JobSpec) -> None:
+    """Show the job its folder at the paths of Braket's container, which its code names; or say in the log why not."""
+    problem = mount_container_paths(folder, spec)
+    if problem is not None:
+        os.write(2, f"qjob: not all of the container's paths that this code names are there: {problem}\n".encode())

@@ -20,7 +20,8 @@ from qjob.model.outcome import Outcome
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
 from qjob.runner.environment import instance_environment
-from qjob.runner.instance import Begin, Instance, execute, start_instance
+from qjob.runner.free_port import free_port
+from qjob.runner.instance import Instance, start_instance
 from qjob.runner.process_tree import become_subreaper, descendants, signal_all
 from qjob.runner.reasons import (
     disk_reason,
@@ -29,6 +30,7 @@ from qjob.runner.reasons import (
     kernel_oom_kills,
     time_limit_reason,
 )
+from qjob.runner.script import Begin, execute
 
 EXIT_OUTCOME = 0
 EXIT_FOLDER = 74
@@ -50,9 +52,9 @@ _FOR_EVER_S = 1e10  # a limit beyond that is none, and need not fit into a float
 def run_job(folder: JobFolder, begin: Begin = execute) -> int:
     """Run the job in ``folder`` to its end; return an exit code, see the constants of this module.
 
-    ``begin`` has the script begin, in a new interpreter unless something else is given. A job is begun once: with another runner at work, or an outcome there, nothing happens; and where an
-    earlier runner began and vanished, the outcome says so. The runner's lock on ``events.jsonl`` ends with
-    its process, however that ends.
+    ``begin`` has the script begin, in a new interpreter unless something else is given. A job is begun once: with
+    another runner at work, or an outcome there, nothing happens; and where an earlier runner began and vanished, the
+    outcome says so. The runner's lock on ``events.jsonl`` ends with its process, however that ends.
     """
     try:
         folder.events.touch(mode=0o600)
@@ -128,8 +130,9 @@ class Run:
         self._deadline = time.monotonic() + min(self._spec.stopping_condition.maxRuntimeInSeconds, _FOR_EVER_S)
 
     def _start_instances(self) -> None:
+        master_port = free_port() if self._spec.instance_count > 1 else None
         for number in range(self._spec.instance_count):
-            environment = instance_environment(self._submitter, self._folder, self._spec, number)
+            environment = instance_environment(self._submitter, self._folder, self._spec, number, master_port)
             instance = start_instance(self._folder, self._spec, number, environment, self._begin_script)
             self._instances.append(instance)
             if instance.capture.alarm_fd is not None:

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 _MAKES_NAMES = frozenset({"exec", "globals", "locals", "setattr", "vars"})
 """Functions by which a module can get names that its text does not show."""
@@ -36,10 +35,9 @@ class Names:
     complete: bool
 
 
-def parse(path: str) -> ast.Module:
-    """Return the syntax tree of a file; raises NotPython when it cannot be read or compiled."""
+def parse(content: bytes, path: str) -> ast.Module:
+    """Return the syntax tree of a file's content; raises NotPython when it cannot be compiled."""
     try:
-        content = Path(path).read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the user sees them when the job runs
             tree = ast.parse(content, path)
@@ -51,8 +49,6 @@ def parse(path: str) -> ast.Module:
     # Null bytes are a ValueError before Python 3.12; the other two come from code nested too deeply.
     except (ValueError, RecursionError, MemoryError) as error:
         raise NotPython(f"{str(error) or type(error).__name__} ({_VERSION})") from error
-    except OSError as error:
-        raise NotPython(f"it cannot be read: {error.strerror}") from error
     return tree
 
 

@@ -1,8 +1,8 @@
 """The entry point: the module that a job runs, or the function that it calls, checked without importing it.
 
-The rule is Braket's: a module is named from the directory that holds the source's one entry, and that
-directory comes last on the path. In a folder ``pkg`` the file ``main.py`` is ``pkg.main``; a file ``main.py``
-alone is ``main``, and is run by its path, so that it may have any name. What is read are the original files.
+The rule is Braket's: a module is named from the job's ``source/``, which is on the path. In a folder ``pkg`` the
+file ``main.py`` is ``pkg.main``; a file ``main.py`` alone is ``main``, and is run by its path, so that it may have
+any name. What is read are the original files.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from qjob.source.code import Names, NotPython, defined_names, imported_names, parse, runs_as_main, top_imports
-from qjob.source.path import SUFFIX, PackedSource
+from qjob.source.packed import SUFFIX, PackedSource
+from qjob.source.tree import SourceFile
 
 _INIT = "__init__.py"
 _MAIN = "__main__.py"
 _COMPILED = (".so", ".pyd")
 _MAX_NAMED = 5
 _MAX_READ = 50
+_NAMED_FROM = "a module's name begins with the source's"
 
 
 def default_entry_point(packed: PackedSource) -> str:
-    """Return the entry point that runs the whole source: a file's name without ``.py``, or the folder's."""
-    return packed.name if packed.is_directory else packed.name.removesuffix(SUFFIX)
+    """Return the entry point that runs the whole source: a file's name without ``.py``, or the folder's.
+
+    Of an installed module it is the name that was given, and of a bundle the archive's without its endings.
+    """
+    if packed.is_bundle:
+        return packed.name.partition(".")[0]
+    return packed.module or _stem(packed)
 
 
 def entry_point_problem(packed: PackedSource, entry_point: str) -> str | None:
@@ -47,13 +54,13 @@ def entry_point_problem(packed: PackedSource, entry_point: str) -> str | None:
 def missing_siblings(packed: PackedSource) -> tuple[str, ...]:
     """Return what a single file imports from beside it, as ``helper.py`` or ``helpers/``.
 
-    A job would lack it. Empty for a folder, and for a file that is not Python.
+    A job would lack it. Empty for a folder, an archive, an installed module, and for a file that is not Python.
     """
-    if packed.is_directory:
+    if packed.is_directory or packed.is_complete:
         return ()
     path = Path(packed.files[0].absolute)
     try:
-        names = imported_names(parse(str(path))) - {path.stem}
+        names = imported_names(_parsed(packed, packed.files[0])) - {path.stem}
     except NotPython:
         return ()
     siblings = [_sibling(path.parent, name) for name in sorted(names)]
@@ -67,11 +74,11 @@ def imports_of(packed: PackedSource) -> tuple[str, ...]:
     """
     own = {default_entry_point(packed)} | {Path(file.relative).parts[0].removesuffix(SUFFIX) for file in packed.files}
     names: dict[str, None] = {}
-    for path in [file.absolute for file in packed.files if file.relative.endswith(SUFFIX)][:_MAX_READ]:
+    for file in [file for file in packed.files if file.relative.endswith(SUFFIX)][:_MAX_READ]:
         try:
-            names |= dict.fromkeys(top_imports(parse(path)))
-        except NotPython:
-            continue
+            names |= dict.fromkeys(top_imports(parse(packed.read(file), file.relative)))
+        except (NotPython, OSError):
+            continue  # whoever runs the file will say so
     return tuple(name for name in names if name.partition(".")[0] not in own)
 
 
@@ -80,35 +87,34 @@ class _Problem(Exception):
 
 
 class _Source:
-    """A packed source as Python's import system would see it."""
+    """A packed source as Python's import system would see it; paths go from the job's ``source/``."""
 
     def __init__(self, packed: PackedSource) -> None:
         self.name = packed.name
         self.is_directory = packed.is_directory
-        self.stem = default_entry_point(packed)
-        self.files = {file.relative: file.absolute for file in packed.files}
-        self.directories = frozenset(packed.directories)
-        self.left_out = packed.left_out
+        self.is_bundle = packed.is_bundle
+        self.stem = _stem(packed)
+        self.files = {packed.below_source(file.relative): file for file in packed.files}
+        self.left_out = tuple(packed.below_source(path) for path in packed.left_out)
+        self._packed = packed
+        self._directories = {packed.below_source(path) for path in packed.directories} | _around(packed.place)
 
     def path_of(self, module: str, function: str) -> str | None:
-        """Return the relative path where Python would look for the module; None if not in this source."""
+        """Return the path where Python would look for the module; None if not in this source."""
         if not self.is_directory:
             return self.name if module == self.stem else None
-        first, _, rest = module.partition(".")
-        if first != self.name:
+        if not self.is_bundle and module.partition(".")[0] != self.name:
             return None
-        inner = rest.replace(".", "/")
-        if not self._is_package(inner):
-            return inner + SUFFIX
-        return (inner + "/" if inner else "") + (_INIT if function else _MAIN)
+        path = module.replace(".", "/")
+        if not self._is_package(path):
+            return path + SUFFIX
+        return f"{path}/{_INIT if function else _MAIN}"
 
     def packages_around(self, path: str) -> list[str]:
         """Return the files that Python imports before the one at ``path``, from the outside in."""
-        if not self.is_directory:
-            return []
         parts = path.split("/")[:-1]
-        inits = ["/".join((*parts[:depth], _INIT)) for depth in range(len(parts) + 1)]
-        return [init for init in inits if init in self.files and init != path]
+        inits = ["/".join((*parts[:depth], _INIT)) for depth in range(1, len(parts) + 1)]
+        return [init for init in inits if self.has(init) and init != path]
 
     def modules(self, function: str) -> dict[str, str]:
         """Return the paths of all modules that can be run, or that can hold a function, by their names."""
@@ -121,47 +127,78 @@ class _Source:
             stem = name.removesuffix(SUFFIX)
             if stem == name or name == other or "." in folder + stem:
                 continue
-            parts = (self.name, folder.replace("/", "."), "" if name == of_package else stem)
+            parts = (folder.replace("/", "."), "" if folder and name == of_package else stem)
             modules[".".join(part for part in parts if part)] = path
         return modules
 
-    def shown(self, path: str) -> str:
-        return f"{self.name}/{path}" if self.is_directory else path
+    def has(self, path: str) -> bool:
+        """Say whether there is a file, or a link to one, at the path."""
+        return self._packed.resolved(path) in self.files
 
-    def _is_package(self, inner: str) -> bool:
-        """Say whether what lies at ``inner`` is a package; a module comes before a plain folder."""
-        if not inner or f"{inner}/{_INIT}" in self.files:
+    def tree(self, path: str) -> ast.Module:
+        """Return the syntax tree of the file at the path; raises NotPython."""
+        return _parsed(self._packed, self.files[self._packed.resolved(path)])
+
+    def runs_as_main(self, path: str) -> bool:
+        """Say whether the file has an ``if __name__ == "__main__"``."""
+        try:
+            # Most files are told by the bytes, which is far quicker than to parse them.
+            content = self._packed.read(self.files[path])
+            return b"__main__" in content and runs_as_main(parse(content, path))
+        except (NotPython, OSError):
+            return False
+
+    def _is_package(self, path: str) -> bool:
+        """Say whether what lies at the path is a package; a module comes before a plain folder."""
+        if self.has(f"{path}/{_INIT}"):
             return True
-        return inner in self.directories and inner + SUFFIX not in self.files
+        return self._packed.resolved(path) in self._directories and not self.has(path + SUFFIX)
+
+
+def _stem(packed: PackedSource) -> str:
+    return packed.name if packed.is_directory else packed.name.removesuffix(SUFFIX)
+
+
+def _around(place: str) -> set[str]:
+    """Return a folder and all those that it lies in."""
+    parts = place.split("/") if place else []
+    return {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+
+
+def _parsed(packed: PackedSource, file: SourceFile) -> ast.Module:
+    try:
+        return parse(packed.read(file), file.absolute)
+    except OSError as error:
+        raise NotPython(f"it cannot be read: {error.strerror}") from error
 
 
 def _check(packed: PackedSource, entry_point: str) -> None:
     source = _Source(packed)
     module, function = _split(source, entry_point)
     path = source.path_of(module, function)
-    if path is None or path not in source.files:
+    if path is None or not source.has(path):
         _check_missing(source, path, module, function)
         return
-    _check_own_name(source, function)
+    _check_own_name(source, path, function)
     for package in source.packages_around(path):
         _read(source, package)
     tree = _read(source, path)
     if function:
-        _check_function(source.shown(path), defined_names(tree), function)
+        _check_function(path, defined_names(tree), function)
 
 
 def _split(source: _Source, entry_point: str) -> tuple[str, str]:
     """Return the module and the function, which is empty when the module is to be run."""
-    if source.is_directory and not {".", ":"}.isdisjoint(source.name):
+    if source.is_directory and not source.is_bundle and not {".", ":"}.isdisjoint(source.name):
         raise _Problem(f"no module can be in a folder with '.' or ':' in its name, as {source.name!r}; rename it")
-    if ":" in source.stem:
+    if not source.is_directory and ":" in source.stem:
         raise _Problem(f"the name of the file, {source.name!r}, must not have a ':' in it; rename it")
     if entry_point == source.stem:
         return entry_point, ""
     module, colon, function = entry_point.partition(":")
     if colon and not function.isidentifier():
         raise _Problem(f"{function!r} is no name of a function; write module or module:function")
-    if module == source.stem and "." in module:
+    if module == source.stem and "." in module and not source.is_directory:
         raise _Problem(f"{source.name!r} can be run but not imported, as its name has a '.' in it; rename it")
     if module != source.stem and not all(module.split(".")):
         rule = "a module's name has one '.' between its parts, and none first or last"
@@ -169,10 +206,12 @@ def _split(source: _Source, entry_point: str) -> tuple[str, str]:
     return module, function
 
 
-def _check_own_name(source: _Source, function: str) -> None:
-    if source.stem in sys.stdlib_module_names and (source.is_directory or function):
-        kind = "folder" if source.is_directory else "file"
-        raise _Problem(f"Python has a module {source.stem!r} of its own, which is found first; rename the {kind}")
+def _check_own_name(source: _Source, path: str, function: str) -> None:
+    first, _, rest = path.partition("/")
+    name = first if rest else first.removesuffix(SUFFIX)
+    if name in sys.stdlib_module_names and (rest or function):
+        kind = "folder" if rest else "file"
+        raise _Problem(f"Python has a module {name!r} of its own, which is found first; rename the {kind}")
 
 
 def _check_missing(source: _Source, path: str | None, module: str, function: str) -> None:
@@ -182,8 +221,7 @@ def _check_missing(source: _Source, path: str | None, module: str, function: str
     left_out = _left_out(source, path)
     if left_out is not None:
         raise _Problem(
-            f"{source.shown(left_out)!r} is not taken along, by .gitignore or by qjob's own list; "
-            "change .gitignore or move it"
+            f"{left_out!r} is not taken along, by .gitignore or by qjob's own list; change .gitignore or move it"
         )
     if path.endswith(_MAIN):
         raise _no_main(source, path, module)
@@ -205,24 +243,16 @@ def _left_out(source: _Source, path: str) -> str | None:
 
 
 def _no_module(source: _Source, module: str, function: str) -> _Problem:
-    rule = f"the source {source.name!r} has no module {module!r}, and a module's name begins with the source's"
+    named_from = "a name begins with that of a file or folder in it" if source.is_bundle else _NAMED_FROM
+    rule = f"the source {source.name!r} has no module {module!r}, and {named_from}"
     return _Problem(rule + _suggestion(source, module, function))
 
 
 def _no_main(source: _Source, path: str, module: str) -> _Problem:
     inside = {name: file for name, file in source.modules("").items() if name.startswith(module + ".")}
-    names = [name for name, file in inside.items() if _is_runnable(source.files[file])] or list(inside)
+    names = [name for name, file in inside.items() if source.runs_as_main(file)] or list(inside)
     remedy = f"; name the module to run: {_listed(names)}, or add that file" if names else "; add that file"
-    return _Problem(f"a folder is run by its {_MAIN!r}, and there is no {source.shown(path)!r}{remedy}")
-
-
-def _is_runnable(path: str) -> bool:
-    """Say whether the file has an ``if __name__ == "__main__"``."""
-    try:
-        # Most files are told by the bytes, which is far quicker than to parse them.
-        return b"__main__" in Path(path).read_bytes() and runs_as_main(parse(path))
-    except (NotPython, OSError):
-        return False
+    return _Problem(f"a folder is run by its {_MAIN!r}, and there is no {path!r}{remedy}")
 
 
 def _suggestion(source: _Source, module: str, function: str) -> str:
@@ -249,9 +279,9 @@ def _similar(modules: Collection[str], wanted: str) -> list[str]:
 
 def _read(source: _Source, path: str) -> ast.Module:
     try:
-        return parse(source.files[path])
+        return source.tree(path)
     except NotPython as error:
-        raise _Problem(f"{source.shown(path)!r} is not valid Python, {error}; correct it first") from error
+        raise _Problem(f"{path!r} is not valid Python, {error}; correct it first") from error
 
 
 def _check_function(shown: str, names: Names, function: str) -> None:

@@ -1,86 +1,101 @@
-"""From the path that a user names to a `PackedSource`: what goes into a job's ``source/``."""
+"""From what a user names to a `PackedSource`: what goes into a job's ``source/``."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qjob.errors import InvalidInput
 from qjob.source.git import commit_of, repository_root
 from qjob.source.location import Location, locate
-from qjob.source.tree import SourceFile, Tree, copy_files, read_file, read_tree
+from qjob.source.packed import SUFFIX
+from qjob.source.packed import PackedSource as PackedSource  # for those who pack
+from qjob.source.tree import Tree, read_file, read_tree
 
-SUFFIX = ".py"
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip", ".whl")
+if TYPE_CHECKING:
+    from qjob.source.installed import Installed
 
-
-@dataclass(frozen=True, kw_only=True)
-class PackedSource:
-    """A source that can be copied into a job's folder: where its files lie, not their contents.
-
-    Attributes:
-        name: the one entry below the job's ``source/``: the name of the file or folder.
-        uri: the ``file://`` URI of the original.
-        is_directory: whether it is a folder.
-        files: the files to take along.
-        directories: the folders below it to take along, relative; each after the one that holds it.
-        left_out: what is not taken along, relative to the folder; a folder ends in ``/``, and what is
-            below it is not listed.
-        git_commit: the commit of the repository that holds it, if one does.
-    """
-
-    name: str
-    uri: str
-    is_directory: bool
-    files: tuple[SourceFile, ...]
-    directories: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    git_commit: str | None = None
-
-    def write_to(self, directory: Path) -> None:
-        """Copy the source to ``directory/<name>``; the directory is made if need be.
-
-        Raises OSError: FileExistsError when the name is taken there, FileNotFoundError when a file has
-        gone since it was packed; what was copied until then stays. Nothing is synced to the disk.
-        """
-        directory.mkdir(parents=True, exist_ok=True)
-        target = directory
-        if self.is_directory:
-            target = directory / self.name
-            target.mkdir()
-        copy_files(self.files, self.directories, str(target))
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVES = (*_TARS, ".zip", ".whl")
 
 
 def pack_source(source: str | os.PathLike[str]) -> PackedSource:
-    """Return the Python file or folder at ``source``, ready to be copied; no file's content is read.
+    """Return the Python file, folder, archive or installed package that is named, ready to be copied.
 
     A link is followed and keeps its own name. Of a folder is left out what `qjob.source.ignore` names:
     version control, virtual environments, caches, folders of jobs, and what .gitignore files say, those in the
-    folder and those above it up to the root of its git repository. The folder itself is never left out.
+    folder and those above it up to the root of its git repository. The folder itself is never left out. Nothing
+    is left out of an archive. No file's content is read, but that of an archive.
+
+    A name such as ``pkg`` or ``pkg.module``, where no such path exists, is that of an installed package or
+    module; see `qjob.source.installed`.
 
     Raises InvalidInput with every problem: missing, no Python file, unreadable, named pipes, sockets and
-    devices, links that lead nowhere or round in circles.
+    devices, links that lead nowhere or round in circles, an archive with any of these or leading outside.
     """
-    location = locate("source", source)
-    tree = _folder_tree(location) if location.is_directory else _file_tree(location)
+    try:
+        location = locate("source", source)
+    except InvalidInput as problem:
+        return _pack_installed(source, problem)
+    if not location.is_directory and location.name.lower().endswith(ARCHIVES):
+        from qjob.source.archive import pack_archive  # takes 15 ms, and nothing else needs it
+
+        return pack_archive(location)
+    path = Path(location.path)
+    tree = _folder_tree(location, repository_root(path)) if location.is_directory else _file_tree(location)
+    return replace(_pack(location, tree), git_commit=commit_of(path))
+
+
+def _pack(location: Location, tree: Tree) -> PackedSource:
     if tree.problems:
         raise InvalidInput(f"source {location.name!r}: {problem}" for problem in tree.problems)
     return PackedSource(
         name=location.name,
         uri=location.uri,
         is_directory=location.is_directory,
+        place=location.name if location.is_directory else "",
         files=tree.files,
         directories=tree.directories,
         left_out=tree.left_out,
-        git_commit=commit_of(Path(location.path)),
     )
 
 
-def _folder_tree(location: Location) -> Tree:
+def _pack_installed(source: object, problem: InvalidInput) -> PackedSource:
+    """Return the installed package or module that was named; raises ``problem`` when nobody can have meant one."""
+    if not isinstance(source, str) or source.endswith((SUFFIX, *ARCHIVES)) or os.path.lexists(source):
+        raise problem
+    if not all(part.isidentifier() for part in source.split(".")):
+        raise problem
+    from qjob.source.installed import find_installed
+
+    installed = find_installed(source)
+    if installed is None:
+        raise InvalidInput(f"{problem} Nor is there an installed module of that name.")
+    return _pack_found(installed, locate("source", installed.path))
+
+
+def _pack_found(installed: Installed, location: Location) -> PackedSource:
+    path = Path(location.path)
+    root = None if installed.in_site else repository_root(path)
+    tree = _folder_tree(location, root) if location.is_directory else read_file(location.path, location.name)
+    packed = _pack(location, tree)
+    place = "/".join(part for part in (installed.around, packed.place) if part)
+    return replace(
+        packed,
+        name=place.partition("/")[0] or packed.name,
+        is_directory=bool(place),
+        place=place,
+        module=installed.module,
+        git_commit=None if root is None else commit_of(path),
+    )
+
+
+def _folder_tree(location: Location, root: Path | None) -> Tree:
+    """Return what is taken along of a folder that lies in the repository at ``root``, if in one."""
     from qjob.source.ignore import Ignore, ignore_above  # takes 5 ms, and a single file needs none of it
 
-    root = repository_root(Path(location.path))
     try:
         ignore = Ignore() if root is None else ignore_above(location.path, str(root))
     except OSError as error:
@@ -100,11 +115,9 @@ def _file_tree(location: Location) -> Tree:
 def _suffix_problem(name: str) -> str | None:
     if name.endswith(SUFFIX) and name != SUFFIX:
         return None
-    if name.endswith(_ARCHIVES):
-        return "it is an archive, and only a Python file or a folder runs: unpack it and name the folder."
     if name.endswith(".ipynb"):
         return (
-            "it is a notebook, and only a Python file or a folder runs: "
+            "it is a notebook, and only a Python file, a folder or an archive runs: "
             "export it with 'jupyter nbconvert --to script' and name the file."
         )
-    return f"only a Python file or a folder runs: name a file that ends in {SUFFIX!r}, or a folder."
+    return f"only a Python file, a folder or an archive runs: name a file that ends in {SUFFIX!r}, or a folder."

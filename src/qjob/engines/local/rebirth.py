@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from qjob.engines.local.imports import Changes
 from qjob.runner.bootstrap import main
-from qjob.runner.instance import ScriptBegins
+from qjob.runner.script import ScriptBegins
 
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself, when it starts
 

@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
     from qjob.engines.local.freshness import Freshness
     from qjob.engines.local.imports import ImportedState, import_all
     from qjob.engines.local.rebirth import become_script
-    from qjob.runner.instance import ScriptBegins
     from qjob.runner.process_tree import die_with_parent
+    from qjob.runner.script import ScriptBegins
 
     die_with_parent()
     modules = os.read(control, 1 << 20).decode().split()
@@ -105,8 +105,8 @@ def _run(folder: str) -> None:
 
     from qjob.engines.local.supervised import EXIT_CRASHED
     from qjob.folder import JobFolder
-    from qjob.runner.instance import ScriptBegins, continue_here
     from qjob.runner.run import run_job
+    from qjob.runner.script import ScriptBegins, continue_here
 
     code = EXIT_CRASHED
     try:
