@@ -8,6 +8,7 @@ would be shared or lost, so that any of them rules the modules out.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 import os
@@ -22,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from qjob.runner.environment import JOB_ID
 
 _LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
 _SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -57,7 +60,7 @@ class ImportedState:
             umask=umask,
             limits={number: resource.getrlimit(number) for number in _LIMITS},
             handlers={number: signal.getsignal(number) for number in _SIGNALS},
-            descriptors=_descriptors(),
+            descriptors=open_descriptors(),
             children=_children(),
         )
 
@@ -77,15 +80,34 @@ class ImportedState:
         }
         return next((problem for problem, is_so in checks.items() if is_so), None)
 
-    def since(self, before: ImportedState) -> Changes:
+    def since(self, before: ImportedState, mark: Mark) -> Changes:
         """Return what a forked process has to do once more, in the environment of its job."""
         mine, theirs = self.variables, before.variables
         return Changes(
             set_variables={key: value for key, value in mine.items() if theirs.get(key) != value},
             removed_variables=tuple(key for key in theirs if key not in mine),
-            descriptors=frozenset(self.descriptors),
+            descriptors={fd: what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what},
+            mark=mark,
             generators=tuple(_generators),
         )
+
+
+class Mark:
+    """The job's id in the environment with which this process was executed, which is what /proc shows of it.
+
+    `kill_marked` finds a job's processes by that; a fork has its parent's, until it is written over.
+    """
+
+    def __init__(self) -> None:
+        """Find the place; the variable must be there, and have an id's length."""
+        getenv = ctypes.CDLL(None).getenv
+        getenv.restype = ctypes.c_void_p
+        self._place = getenv(JOB_ID.encode())
+
+    def write(self, job_id: str) -> None:
+        """Have the process bear the job's id."""
+        if self._place is not None and len(job_id) == len(UNMARKED):
+            ctypes.memmove(self._place, job_id.encode(), len(job_id))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +117,20 @@ class Changes:
     Attributes:
         set_variables: the environment variables that they set.
         removed_variables: those that they removed.
-        descriptors: what is open since then, and stays so.
+        descriptors: what they opened, by number, and stays open.
+        mark: where the kernel shows others which job a process belongs to.
         generators: generators of random numbers that were seeded by chance.
     """
 
     set_variables: Mapping[str, str] = field(default_factory=dict)
     removed_variables: tuple[str, ...] = ()
-    descriptors: frozenset[int] = frozenset()
+    descriptors: Mapping[int, str] = field(default_factory=dict)
+    mark: Mark
     generators: tuple[random.Random, ...] = ()
 
 
+UNMARKED = "-" * 15
+"""What stands in the place of a job's id."""
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
 _generators: list[random.Random] = []
 
@@ -127,6 +153,17 @@ def import_all(modules: list[str]) -> str | None:
         if os.fstat(output).st_size:
             return "printed something when imported"
     return None
+
+
+def open_descriptors() -> dict[int, str]:
+    """Return what this process has open, by the descriptor's number."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # that of the listing itself
+            continue
+    return found
 
 
 def _installed_places() -> tuple[str, ...]:
@@ -184,16 +221,6 @@ def _generators_noted() -> Iterator[None]:
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-
-
-def _descriptors() -> dict[int, str]:
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # that of the listing itself
-            continue
-    return found
 
 
 def _children() -> int:

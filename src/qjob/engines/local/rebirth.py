@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
-from qjob.engines.local.imports import Changes
+from qjob.engines.local.imports import Changes, open_descriptors
 from qjob.runner.bootstrap import main
 from qjob.runner.script import ScriptBegins
 
@@ -23,13 +23,14 @@ _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself, when it starts
 
 def become_script(begins: ScriptBegins, changes: Changes) -> NoReturn:
     """Run the script in this process, as a new interpreter would have done, to the end of the process."""
-    keep = changes.descriptors | {0, 1, 2, begins.report_fd}
-    _close_all_but(keep)
+    _close_inherited(begins, changes)
+    changes.mark.write(begins.folder.id)
     _set_environment(begins, changes)
     _reset_signals()
     _reseed(changes)
     _forget_the_parent()
-    sys.argv[:] = [os.path.join(os.path.dirname(__file__), "bootstrap.py"), *begins.arguments]
+    sys.argv[:] = [main.__code__.co_filename, *begins.arguments]
+    sys.orig_argv[-2:] = sys.argv
     shared = dict(sys.modules)
     code = 0
     try:
@@ -75,13 +76,12 @@ def _flush(streams: list[Any]) -> None:
             continue  # the script has closed or replaced it
 
 
-def _close_all_but(keep: frozenset[int]) -> None:
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in keep:
-            try:
-                os.close(int(name))
-            except OSError:  # that of the listing itself
-                continue
+def _close_inherited(begins: ScriptBegins, changes: Changes) -> None:
+    """Close what the runner has opened, not what the imports have."""
+    stdio = {0, 1, 2}
+    for fd, what in open_descriptors().items():
+        if fd not in stdio and fd != begins.report_fd and changes.descriptors.get(fd) != what:
+            os.close(fd)
 
 
 def _set_environment(begins: ScriptBegins, changes: Changes) -> None:
@@ -95,7 +95,8 @@ def _set_environment(begins: ScriptBegins, changes: Changes) -> None:
 
 def _reset_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, *_IGNORED}:
-        signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) is not None:  # faulthandler's stay
+            signal.signal(number, signal.SIG_DFL)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)

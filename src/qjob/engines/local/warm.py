@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qjob.engines.local.imports import UNMARKED
 from qjob.errors import FolderError
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
+from qjob.runner.environment import JOB_ID
 
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _PACKAGE = Path(__file__).parents[2]
@@ -199,7 +201,10 @@ def _start(kind: Kind) -> Zygote:
     with theirs:
         command = [kind.python, "-P", "-X", "faulthandler", str(_ZYGOTE), str(theirs.fileno()), str(_PACKAGE)]
         process = subprocess.Popen(
-            command, env=dict(kind.variables), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            command,
+            env={**dict(kind.variables), JOB_ID: UNMARKED},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
         )
     return Zygote(process=process, control=ours)
 

@@ -33,12 +33,13 @@ def main(arguments: list[str]) -> None:
     control, qjob_directory = int(arguments[0]), arguments[1]
     is_the_jobs = _import_ours(qjob_directory)
     from qjob.engines.local.freshness import Freshness
-    from qjob.engines.local.imports import ImportedState, import_all
+    from qjob.engines.local.imports import ImportedState, Mark, import_all
     from qjob.engines.local.rebirth import become_script
     from qjob.runner.process_tree import die_with_parent
     from qjob.runner.script import ScriptBegins
 
     die_with_parent()
+    mark = Mark()
     modules = os.read(control, 1 << 20).decode().split()
     before = ImportedState.now()
     problem = import_all(modules) or ImportedState.now().problem_since(before)
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> None:
     except ScriptBegins as begins:
         if not is_the_jobs:
             _forget_ours()
-        become_script(begins, state.since(before))
+        become_script(begins, state.since(before, mark))
 
 
 def _forget_ours() -> None:
