@@ -87,6 +87,7 @@ def _local(settings: Settings) -> Engine:
         slots=settings.slots,
         device_capacities={arn: device.capacity for arn, device in settings.devices.items()},
         idle_s=settings.idle_s,
+        warm=settings.warm,
     )
     return engine
 

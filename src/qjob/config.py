@@ -42,6 +42,7 @@ class Settings:
         slots: how many instances run on this machine at a time.
         grace_s: seconds between SIGTERM and SIGKILL when a job is ended early.
         idle_s: seconds after which a dispatcher with nothing to do ends.
+        warm: whether jobs may start in a process that has their imports already.
         devices: by ARN, what is known of devices.
         sources: where each setting came from, for ``qjob config``.
     """
@@ -52,6 +53,7 @@ class Settings:
     slots: int = 1
     grace_s: float = 10.0
     idle_s: float = 300.0
+    warm: bool = True
     devices: Mapping[str, Device] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -289,6 +291,13 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _truth(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if str(value).lower() not in words:
+        raise ValueError("true or false is expected")
+    return words[str(value).lower()]
+
+
 def _devices(value: Any) -> dict[str, Device]:
     if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
         raise ValueError('tables are expected, as in [devices."arn:…"]')
@@ -323,6 +332,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "slots": _count,
     "grace_s": _seconds,
     "idle_s": _seconds,
+    "warm": _truth,
     "devices": _devices,
 }
 """Every setting, and what makes its value of what stands in a file or a variable."""

@@ -24,7 +24,10 @@ from qjob.folder import JobFolder, locked
 from qjob.model.spec import JobSpec
 
 NAME = "local"
-OPTIONS = {"slots": "how many of the machine's slots the job takes; default: its number of instances"}
+OPTIONS = {
+    "slots": "how many of the machine's slots the job takes; default: its number of instances",
+    "warm": "false: the job starts in a new interpreter, also where one that has its imports is ready",
+}
 _DEFAULT_IDLE_S = 300.0
 _MAX_SLOTS = 1_000_000_000  # what surely fits into the queue's numbers, also as a sum
 
@@ -42,6 +45,7 @@ class LocalEngine:
         slots: int,
         device_capacities: Mapping[str, int] | None = None,
         idle_s: float = _DEFAULT_IDLE_S,
+        warm: bool = True,
     ) -> None:
         """Use a machine.
 
@@ -51,12 +55,14 @@ class LocalEngine:
             slots: how many instances may run at a time.
             device_capacities: how many jobs a device takes at a time, where that is not one.
             idle_s: how long the dispatcher stays when there is nothing to do, in seconds.
+            warm: whether jobs may start in a process that has their imports already.
         """
         self._state = LocalState(state)
         self._jobs = jobs
         self._slots = slots
         self._capacities = dict(device_capacities or {})
         self._idle_s = idle_s
+        self._warm = warm
         self._host = platform.node()
         self._opened: Queue | None = None
         self._outdated: Queue | None = None
@@ -74,7 +80,7 @@ class LocalEngine:
             for channel in spec.inputs
             if channel.uri.startswith("s3://")
         ]
-        return unknown + _slots_problem(spec) + remote
+        return unknown + _slots_problem(spec) + _warm_problem(spec) + remote
 
     def submit(self, folder: JobFolder, spec: JobSpec) -> str:
         """Put the job into the queue and wake the dispatcher."""
@@ -133,6 +139,7 @@ class LocalEngine:
             slots=spec.options.get("slots", spec.instance_count),
             device=None if shared else spec.device,
             capacity=self._capacities.get(spec.device, 1),
+            warm=self._warm and spec.options.get("warm", True),
         )
 
     def _is_ours(self, ref: str) -> bool:
@@ -244,6 +251,11 @@ def _dispatcher_environment() -> dict[str, str]:
     variables = {key: value for key, value in os.environ.items() if not key.startswith("QJOB_JOB_")}
     paths = [package, *filter(None, [variables.get("PYTHONPATH")])]
     return variables | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _warm_problem(spec: JobSpec) -> list[str]:
+    warm = spec.options.get("warm", True)
+    return [] if isinstance(warm, bool) else [f"option warm={warm!r}: true or false is expected."]
 
 
 def _slots_problem(spec: JobSpec) -> list[str]:

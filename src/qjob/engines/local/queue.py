@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS job (
     slots INTEGER NOT NULL,
     device TEXT,
     capacity INTEGER NOT NULL,
+    warm INTEGER NOT NULL DEFAULT 1,
     pid INTEGER,
     started TEXT,
     detail TEXT NOT NULL DEFAULT ''
@@ -52,6 +53,7 @@ class QueuedJob:
         slots: how many of the machine's slots it takes.
         device: the device that it holds while it runs; None for one that is shared freely.
         capacity: how many jobs that device takes at a time.
+        warm: whether it may be started in a zygote.
         pid: its runner's process; None until that was started.
         started: the start time that belongs to the pid.
         detail: how it went, when it is ``gone``.
@@ -64,6 +66,7 @@ class QueuedJob:
     slots: int
     device: str | None = None
     capacity: int = 1
+    warm: bool = True
     pid: int | None = None
     started: str | None = None
     detail: str = ""
@@ -97,8 +100,9 @@ class Queue:
         """Put a job at the end of its priority, and note the machine's slots; harmless when it is there."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO job (id, folder, priority, slots, device, capacity) VALUES (?, ?, ?, ?, ?, ?)",
-                (job.id, job.folder, job.priority, job.slots, job.device, job.capacity),
+                "INSERT OR IGNORE INTO job (id, folder, priority, slots, device, capacity, warm) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (job.id, job.folder, job.priority, job.slots, job.device, job.capacity, job.warm),
             )
             self._db.execute("INSERT OR REPLACE INTO machine (id, slots) VALUES (1, ?)", (machine_slots,))
 
@@ -156,6 +160,8 @@ class Queue:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
             self._db.executescript(_SCHEMA)
+        elif "warm" not in {row["name"] for row in self._db.execute("PRAGMA table_info(job)")}:
+            self._db.execute("ALTER TABLE job ADD COLUMN warm INTEGER NOT NULL DEFAULT 1")  # a queue of 0.1.0
 
     def _change(self, query: str, values: tuple[object, ...]) -> int:
         with self._lock:
@@ -198,4 +204,4 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _job(row: sqlite3.Row) -> QueuedJob:
     fields: dict[str, Any] = dict(row)
     del fields["seq"]
-    return QueuedJob(**fields)
+    return QueuedJob(**{**fields, "warm": bool(fields["warm"])})

@@ -53,7 +53,7 @@ def kind_of(spec: JobSpec, environment: Mapping[str, str]) -> Kind | None:
 
     Instances of one job differ in their environment, and an environment of its own has other packages.
     """
-    if spec.instance_count > 1 or spec.requirements or spec.options.get("warm", True) is False:
+    if spec.instance_count > 1 or spec.requirements:
         return None
     variables = {
         key: value
