@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -147,9 +148,23 @@ def _local(settings: Settings) -> Iterator[Finding]:
     else:
         text = "the kernel has none: what a job starts in the background and leaves may go on after it"
         yield Finding("subreaper", text, Verdict.NOTE)
+    yield from _warm_starts(settings)
     missing = container_paths_problem()
     text = missing or "/opt/braket and /opt/ml are there for jobs whose code names them"
     yield Finding("container paths", text, Verdict.NOTE if missing else Verdict.FINE)
+
+
+def _warm_starts(settings: Settings) -> Iterator[Finding]:
+    """Yield what the dispatcher says of the processes that it has ready; its file is named in docs/job-folder.md."""
+    try:
+        told = json.loads((settings.local_state / "warm.json").read_bytes())
+    except FileNotFoundError:
+        told = {"ready": [], "refused": []}
+    text = "; ".join(each["imports"] for each in told["ready"]) or "none now"
+    yield Finding("warm starts", f"ready for jobs that import: {text}" if settings.warm else "turned off")
+    for each in told["refused"]:
+        text = f"not for jobs that import {each['imports']}: {each['reason']}"
+        yield Finding("warm starts", text, Verdict.NOTE)
 
 
 def _environments(session: Session) -> Iterator[Finding]:

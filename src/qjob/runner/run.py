@@ -276,7 +276,7 @@ class Run:
         error, _, stacks = tail[start:].partition("\n")
         crashed = max(0, stacks.find("Current thread"))
         lines = [error, *stacks[crashed : crashed + _MAX_STACK_CHARS].splitlines()]
-        ours = f'File "{Path(__file__).parent}'
+        ours = f'File "{Path(__file__).parents[1]}{os.sep}'
         return "\n".join(line for line in lines if ours not in line)
 
     def _event(self, kind: EventType, message: str, **detail: str | int) -> None:

@@ -26,6 +26,8 @@ from qjob.engines.local.warm import WarmPool
 from qjob.folder import JobFolder
 from qjob.runner.process_tree import become_subreaper, children, descendants, kill_marked, kill_until_gone
 
+PATIENCE = "QJOB_WARM_PATIENCE_S"
+"""How long a job waits for its zygote, in seconds: for benchmarks and tests, in which the first job is to be warm."""
 _TICK_S = 5.0  # how often everything is looked at without a ring, against a ring that was lost
 _TICK_WITHOUT_PIDFD_S = 0.1
 _LOCK_WAIT_S = 10.0
@@ -41,7 +43,7 @@ class Dispatcher:
         self._doorbell = Doorbell(state.doorbell)
         self._supervised: dict[str, Supervised] = {}
         self._busy_at = time.monotonic()
-        self._warm = WarmPool()
+        self._warm = WarmPool(state.warm, patience_s=float(os.environ.get(PATIENCE, "0")))
 
     def serve(self, bell: int) -> None:
         """Answer the doorbell ``bell`` until there has been nothing to do for the idle time."""

@@ -40,3 +40,8 @@ class LocalState:
     def log(self) -> Path:
         """What the dispatcher and the runners have to say to whoever looks for a fault."""
         return self.path / "dispatcher.log"
+
+    @property
+    def warm(self) -> Path:
+        """Which processes are ready to become jobs, and which imports rule that out; see `WarmPool`."""
+        return self.path / "warm.json"

@@ -6,6 +6,8 @@ another job waits or this one has ended. Nothing waits for a zygote, and one tha
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import select
 import socket
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qjob.atomic import write_whole
 from qjob.engines.local.imports import UNMARKED
 from qjob.errors import FolderError
 from qjob.folder import JobFolder
@@ -28,6 +31,8 @@ _MOST = 3
 _ANSWER_S = 5.0
 _IDLE_S = 300.0
 _FREE_PART = 0.1  # of the machine's memory, below which there are no zygotes
+_QUICK = sys.stdlib_module_names | {"qjob"}
+"""What is imported so quickly that jobs which differ in nothing else may share a zygote without it."""
 _VOLATILE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL", "WINDOWID", "PYTEST_CURRENT_TEST"})
 _VOLATILE_PREFIXES = ("AMZN_BRAKET_", "QJOB_", "SSH_", "XDG_SESSION_", "TERM")
 """Variables that change from shell to shell or job to job, and that no import reads."""
@@ -39,7 +44,7 @@ class Kind:
 
     Attributes:
         python: the interpreter.
-        modules: what they import.
+        modules: what they import, but for the standard library.
         variables: their environment.
     """
 
@@ -53,14 +58,15 @@ def kind_of(spec: JobSpec, environment: Mapping[str, str]) -> Kind | None:
 
     Instances of one job differ in their environment, and an environment of its own has other packages.
     """
-    if spec.instance_count > 1 or spec.requirements:
+    if sys.platform != "linux" or spec.instance_count > 1 or spec.requirements:
         return None
     variables = {
         key: value
         for key, value in environment.items()
         if key not in _VOLATILE and not key.startswith(_VOLATILE_PREFIXES)
     }
-    return Kind(python=spec.python, modules=spec.imports, variables=tuple(sorted(variables.items())))
+    modules = tuple(name for name in spec.imports if name.partition(".")[0] not in _QUICK)
+    return Kind(python=spec.python, modules=modules, variables=tuple(sorted(variables.items())))
 
 
 @dataclass(kw_only=True)
@@ -103,8 +109,15 @@ class Zygote:
 class WarmPool:
     """The zygotes of a dispatcher."""
 
-    def __init__(self, log: Path | None = None) -> None:
-        self._log = log
+    def __init__(self, report: Path, patience_s: float = 0.0) -> None:
+        """Have no zygotes yet.
+
+        Args:
+            report: the file that says, for people, which there are and which cannot be.
+            patience_s: how long a job waits for its zygote rather than start cold, in seconds.
+        """
+        self._report = report
+        self._patience_s = patience_s
         self._zygotes: dict[Kind, Zygote] = {}
         self._wanted: dict[Kind, None] = {}
         self._refused: dict[Kind, str] = {}
@@ -124,16 +137,15 @@ class WarmPool:
         kind = _kind_in(folder)
         if kind is None or kind in self._refused:
             return None
+        self._wanted[kind] = None
+        if self._patience_s:
+            self._wait_for(kind)
         zygote = self._zygotes.get(kind)
-        if zygote is None:
-            self._wanted[kind] = None
-            return None
-        if not zygote.ready:
+        if zygote is None or not zygote.ready:
             return None
         pid = zygote.ask(folder)
         if pid is None:
             self._retire(kind)
-            self._wanted[kind] = None
         return pid
 
     def tend(self) -> None:
@@ -169,16 +181,39 @@ class WarmPool:
             answer = ""
         if answer == "ready":
             zygote.ready = True
+            self._tell()
             return
-        self._refused[kind] = answer or f"ended with {zygote.process.wait()}"
-        print(f"no warm start for {' '.join(kind.modules) or 'plain scripts'}: {self._refused[kind]}", file=sys.stderr)
+        self._refuse(kind, answer or f"ended with {zygote.process.wait()}")
         self._retire(kind)
+
+    def _refuse(self, kind: Kind, reason: str) -> None:
+        self._refused[kind] = reason
+        print(f"no warm start for jobs that import {_words(kind)}: {reason}", file=sys.stderr, flush=True)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write the report; without room on the disk there is none."""
+        ready = [
+            {"imports": _words(kind), "pid": each.process.pid} for kind, each in self._zygotes.items() if each.ready
+        ]
+        refused = [{"imports": _words(kind), "reason": reason} for kind, reason in self._refused.items()]
+        with contextlib.suppress(OSError):
+            write_whole(self._report, json.dumps({"ready": ready, "refused": refused}, indent=2).encode())
+
+    def _wait_for(self, kind: Kind) -> None:
+        self.start_wanted()
+        zygote = self._zygotes.get(kind)
+        if zygote is not None and not zygote.ready:
+            poll = select.poll()
+            poll.register(zygote.control, select.POLLIN)
+            poll.poll(self._patience_s * 1000)
+            self._hear(kind, zygote)
 
     def _start(self, kind: Kind) -> None:
         try:
             self._zygotes[kind] = _start(kind)
         except OSError as error:  # the interpreter is gone, or no process is to be had: the job will say so
-            self._refused[kind] = str(error)
+            self._refuse(kind, str(error))
 
     def _make_room(self) -> None:
         if len(self._zygotes) >= _MOST:
@@ -186,6 +221,11 @@ class WarmPool:
 
     def _retire(self, kind: Kind) -> None:
         self._zygotes.pop(kind).end()
+        self._tell()
+
+
+def _words(kind: Kind) -> str:
+    return ", ".join(kind.modules) or "nothing"
 
 
 def _kind_in(folder: JobFolder) -> Kind | None:

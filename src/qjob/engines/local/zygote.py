@@ -18,6 +18,10 @@ import os
 import sys
 from collections.abc import Callable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qjob.runner.script import ScriptBegins
+
 _OURS = (
     "qjob.engines.local.freshness",
     "qjob.engines.local.imports",
@@ -36,7 +40,6 @@ def main(arguments: list[str]) -> None:
     from qjob.engines.local.imports import ImportedState, Mark, import_all
     from qjob.engines.local.rebirth import become_script
     from qjob.runner.process_tree import die_with_parent
-    from qjob.runner.script import ScriptBegins
 
     die_with_parent()
     mark = Mark()
@@ -53,9 +56,8 @@ def main(arguments: list[str]) -> None:
     freshness = Freshness()
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not copy what it shares with us
-    try:
-        _serve(control, freshness.is_lost)
-    except ScriptBegins as begins:
+    begins = _serve_until_forked(control, freshness.is_lost)
+    if begins is not None:
         if not is_the_jobs:
             _forget_ours()
         become_script(begins, state.since(before, mark))
@@ -75,6 +77,20 @@ def _import_ours(qjob_directory: str) -> bool:
         importlib.import_module(module)
     del sys.path[0]
     return spec is not None and spec.origin == sys.modules["qjob"].__file__
+
+
+def _serve_until_forked(control: int, is_stale: Callable[[], bool]) -> ScriptBegins | None:
+    """Serve; return what begins in a process that is to become a script, and None when all is over.
+
+    The exception ends here, or it would be the context of each that the script raises.
+    """
+    from qjob.runner.script import ScriptBegins
+
+    try:
+        _serve(control, is_stale)
+    except ScriptBegins as begins:
+        return begins.with_traceback(None)
+    return None
 
 
 def _serve(control: int, is_stale: Callable[[], bool]) -> None:
