@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import subprocess
 import sys
 import time
@@ -16,8 +18,12 @@ from room import SCRIPTS, fresh_home, told
 from rounds import Measure, interleaved, milliseconds
 from row import Goal, Row, compared, not_measured, ratio_at_most
 
+_WARM_S = 30.0
+_BRAKET_SCRIPT = str(SCRIPTS / "braket_first_line.py")
 _SCRIPT = str(SCRIPTS / "first_line.py")
 _CALL = "start: qjob.submit() to first line"
+_COLD = "start: the same without a warm start"
+_BRAKET = "start: qjob.submit() to the first line after `import braket.devices`"
 _CLI = "start: `qjob submit` to first line"
 _PLAIN = "python script.py"
 
@@ -26,15 +32,36 @@ def run(root: Path, *, quick: bool) -> Iterator[Row]:
     """Compare the ways to start a script, with a dispatcher that is at work."""
     rounds = 5 if quick else 21
     with fresh_home(root):
-        measures: dict[str, Measure] = {_PLAIN: _by_python, _CALL: _by_call}
+        measures: dict[str, Measure] = {_PLAIN: _by_python, _CALL: _by_call, _COLD: _by_cold_call}
         no_cli = our_cli.why_not("submit")
         if no_cli is None:
             measures[_CLI] = _by_cli
         found = interleaved(measures, rounds)
-        yield _against(found, _CALL, _PLAIN, ratio_at_most(5))
+        yield _against(found, _CALL, _PLAIN, ratio_at_most(2))
+        yield _against(found, _COLD, _PLAIN)
         yield _against(found, _CLI, _PLAIN) if no_cli is None else not_measured(_CLI, no_cli)
+        yield from _with_braket(rounds)
         yield from _beside_submitit(root, rounds)
         yield from _beside_ray(root, rounds)
+
+
+def _with_braket(rounds: int) -> Iterator[Row]:
+    if importlib.util.find_spec("braket") is None:
+        yield not_measured(_BRAKET, "pip install amazon-braket-sdk", ratio_at_most(0.05))
+        return
+    _until_warm(_BRAKET_SCRIPT)
+    by_python = functools.partial(_by_python, _BRAKET_SCRIPT)
+    by_call = functools.partial(_by_call, _BRAKET_SCRIPT)
+    found = interleaved({_BRAKET: by_call, _PLAIN: by_python}, max(3, rounds // 3))
+    yield _against(found, _BRAKET, _PLAIN, ratio_at_most(0.05))
+
+
+def _until_warm(script: str) -> None:
+    """Run the script until the dispatcher has its imports ready: after that it is quicker by much."""
+    cold_s = _by_call(script)
+    deadline = time.monotonic() + _WARM_S
+    while _by_call(script) > cold_s / 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _beside_submitit(root: Path, rounds: int) -> Iterator[Row]:
@@ -64,17 +91,21 @@ def _against(found: Mapping[str, list[float]], ours: str, anchor: str, goal: Goa
     return compared(ours, "ms", milliseconds(found[ours]), milliseconds(found[anchor]), anchor_name=anchor, goal=goal)
 
 
-def _by_python() -> float:
+def _by_python(script: str = _SCRIPT) -> float:
     started = time.monotonic()
-    subprocess.run([sys.executable, _SCRIPT], check=True)
+    subprocess.run([sys.executable, script], check=True)
     return told() - started
 
 
-def _by_call() -> float:
+def _by_call(script: str = _SCRIPT, **options: bool) -> float:
     started = time.monotonic()
-    job = qjob.submit(_SCRIPT)
+    job = qjob.submit(script, options=options)
     job.wait()
     return told() - started
+
+
+def _by_cold_call() -> float:
+    return _by_call(warm=False)
 
 
 def _by_cli() -> float:

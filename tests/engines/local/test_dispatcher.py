@@ -302,7 +302,7 @@ def few_processes() -> Iterator[Path]:
 
 def test_when_no_process_is_to_be_had_the_job_waits(few_processes: Path, new_place: Any, wait_for: Wait) -> None:
     place = new_place("few")
-    engine = place.engine(idle_s=0.3)
+    engine = place.engine(idle_s=0.3, warm=False)  # a zygote would have processes
     wait_for(place.submit(engine, BRIEF)[0])
     wait_until(lambda: place.queue().is_empty())
     dispatcher = place.dispatcher()

@@ -66,12 +66,10 @@ class ImportedState:
 
     def problem_since(self, before: ImportedState) -> str | None:
         """Say why a process in this state may not be forked; None when it may."""
-        new = {fd: what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what}
-        sockets = [what for what in new.values() if what.startswith("socket:")]
-        devices = [what for what in new.values() if what.startswith("/dev/") and what not in _HARMLESS]
+        opened = [what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what]
+        felt = [what for what in opened if what not in _HARMLESS]
         checks = {
-            f"opened a socket ({', '.join(sockets)})": bool(sockets),
-            f"opened {', '.join(devices)}": bool(devices),
+            f"opened {', '.join(felt)}": bool(felt),
             "started a process": self.children > before.children,
             "set a signal handler": self.handlers != before.handlers,
             "set a resource limit": self.limits != before.limits,
@@ -132,6 +130,7 @@ class Changes:
 UNMARKED = "-" * 15
 """What stands in the place of a job's id."""
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
+"""What has no position that forks could share."""
 _generators: list[random.Random] = []
 
 

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,10 +156,10 @@ class Queue:
 
     def _prepare(self, durable: bool) -> None:
         self._db.row_factory = sqlite3.Row
-        _turn_on_wal(self._db)
+        _patiently(lambda: self._db.execute("PRAGMA journal_mode = WAL"))
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
-            self._db.executescript(_SCHEMA)
+            _patiently(lambda: self._db.executescript(_SCHEMA))
         elif "warm" not in {row["name"] for row in self._db.execute("PRAGMA table_info(job)")}:
             self._db.execute("ALTER TABLE job ADD COLUMN warm INTEGER NOT NULL DEFAULT 1")  # a queue of 0.1.0
 
@@ -180,12 +180,12 @@ class Queue:
                 raise
 
 
-def _turn_on_wal(db: sqlite3.Connection) -> None:
-    """Turn on write-ahead logging. SQLite does not wait here, as it does elsewhere, for another who is at it."""
+def _patiently(change: Callable[[], object]) -> None:
+    """Make a change to a file that others open in the same moment; SQLite does not wait for them then, as elsewhere."""
     deadline = time.monotonic() + _BUSY_TIMEOUT_S
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            change()
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:

@@ -146,6 +146,7 @@ class WarmPool:
         pid = zygote.ask(folder)
         if pid is None:
             self._retire(kind)
+            self._wanted[kind] = None
         return pid
 
     def tend(self) -> None:
