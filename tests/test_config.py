@@ -196,6 +196,7 @@ BAD: list[tuple[str, list[Any], str]] = [
     ("slots", [0, -1, 1.5, 2.0, True, "x", "0", "1.5", "", []], "a whole number from 1 is expected"),
     ("grace_s", [-1, "x", True, "nan", "inf", "-1", []], "a number of seconds from 0 is expected"),
     ("idle_s", [-1, "x", True, "nan", "inf", "-1", []], "a number of seconds from 0 is expected"),
+    ("warm", ["maybe", 2, "", []], "true or false is expected"),
     ("home", [5, "", []], "a path is expected"),
     ("index", [5, "", []], "a path is expected"),
     ("engine", [5, "", []], "a word is expected"),
@@ -216,7 +217,7 @@ def test_everything_wrong_is_told_at_once_with_its_place(places: Places) -> None
     places.write(places.project_file, "idle_s = -1\nslot = 3\n")
     places.write(places.user_file, 'engine = ""\nslots = 0\nhome = 5\n')
     found = problems_of(lambda: places.load({"grace": 1}, QJOB_SLOTS="many"))
-    names = "home, index, engine, slots, grace_s, idle_s, devices"
+    names = "home, index, engine, slots, grace_s, idle_s, warm, devices"
     assert found == [
         f"flag: 'grace' is no setting; there are {names}.",
         "environment: slots = 'many': a whole number from 1 is expected.",

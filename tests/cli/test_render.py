@@ -83,6 +83,7 @@ def test_the_settings(golden: Golden) -> None:
             "slots": "environment",
             "grace_s": "flag",
             "idle_s": "default",
+            "warm": "default",
             "devices": "/work/qjob.toml",
         },
     )

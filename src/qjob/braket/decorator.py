@@ -109,6 +109,7 @@ def _source(
         name=f"decorator_job_{secrets.token_hex(4)}",
         uri=_uri(function, path),
         git_commit=None if path is None else commit_of(path),
+        imports=pickled.imports,
         contents={
             "entry_point.py": _entry_point(function).encode(),
             CALL: pickled.data,

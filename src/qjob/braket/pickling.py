@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, cached_property
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -46,11 +46,13 @@ class Pickled:
             dict of the classes and functions that are not by reference, by ``(module, name)``.
         texts: the text of each code file involved, by the name that the code has it under.
         modules: what `qjob.braket.recovery` is to know of each module that was taken along.
+        imports: the modules that unpickling imports, those first that it needs first.
     """
 
     data: bytes
     texts: Mapping[str, str]
     modules: Mapping[str, Mapping[str, Any]]
+    imports: tuple[str, ...]
 
 
 def pickle_call(
@@ -75,7 +77,8 @@ def pickle_call(
             raise CannotBePickled(_explanation(function, args, kwargs, error, names)) from error
     modules = _about_modules(pickler.modules(), included, {module.__name__ for module in local})
     files = pickler.files | {about["file"] for about in modules.values() if about["file"]}
-    return Pickled(data=file.getvalue(), texts=_texts(files), modules=modules)
+    imports = tuple(name for name in pickler.imports if name not in modules and name != "__main__")
+    return Pickled(data=file.getvalue(), texts=_texts(files), modules=modules, imports=imports)
 
 
 class _Namespace(dict[str, Any]):
@@ -98,6 +101,7 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
             if name == "__main__" or _is_among(name, by_value):
                 self.globals_ref[id(vars(module))] = _Namespace(name)
         self.files: set[str] = set()
+        self.imports: dict[str, None] = {"cloudpickle.cloudpickle": None}
         self._by_value = by_value
         self._taken: list[Any] = []
         self._taken_modules: list[str] = []
@@ -118,6 +122,8 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
             reduction = super().reducer_override(value)
         if reduction is not NotImplemented and isinstance(value, type | FunctionType):
             self._taken.append(value)
+        elif isinstance(value, ModuleType | type | FunctionType | BuiltinFunctionType):
+            self.imports[_module_of(value)] = None
         return reduction
 
     def named(self) -> dict[tuple[str, str], Any]:
@@ -133,6 +139,11 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         """Return the modules of what was taken along."""
         of_objects = [value.__module__ for value in self._taken if isinstance(value.__module__, str)]
         return list(dict.fromkeys([*self._taken_modules, *of_objects]))
+
+
+def _module_of(value: Any) -> str:
+    name = value.__name__ if isinstance(value, ModuleType) else value.__module__
+    return name if isinstance(name, str) else "builtins"
 
 
 def _of_the_library(value: Any) -> Any:

@@ -20,13 +20,12 @@ from pathlib import Path
 
 from qjob.atomic import write_whole
 from qjob.engines.local.imports import UNMARKED
+from qjob.engines.local.zygote import command
 from qjob.errors import FolderError
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.runner.environment import JOB_ID
 
-_ZYGOTE = Path(__file__).with_name("zygote.py")
-_PACKAGE = Path(__file__).parents[2]
 _MOST = 3
 _ANSWER_S = 5.0
 _IDLE_S = 300.0
@@ -240,9 +239,8 @@ def _start(kind: Kind) -> Zygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.send(" ".join(kind.modules).encode() or b" ")
     with theirs:
-        command = [kind.python, "-P", "-X", "faulthandler", str(_ZYGOTE), str(theirs.fileno()), str(_PACKAGE)]
         process = subprocess.Popen(
-            command,
+            command(kind.python, theirs.fileno()),
             env={**dict(kind.variables), JOB_ID: UNMARKED},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

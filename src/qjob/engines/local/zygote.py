@@ -1,46 +1,47 @@
 """A zygote: a process that has imported what jobs import, and forks the runner of each of them.
 
-``python -P -X faulthandler zygote.py CONTROL_FD QJOB_DIR`` starts it, in the environment of the jobs that it is for.
-It is told what to import, says whether forking after that is safe, and then forks a runner for each job folder
-that it is told. The runner forks the instance in turn, which becomes the script without a new interpreter: with
-the modules already there, and in all else what a cold start is. It ends with the dispatcher.
+The dispatcher starts it with `command`, in the environment of the jobs that it is for. It is told what to import,
+says whether forking after that is safe, and then forks a runner for each job folder that it is told. The runner
+forks the instance in turn, which becomes the script without a new interpreter: with the modules already there, and
+in all else what a cold start is. It ends with the dispatcher.
 
-Messages are packets on CONTROL_FD: the modules, one a line; back a line ``ready`` or the problem; then a folder,
-and back the runner's pid. One whose modules have changed on the disk ends instead of an answer.
+Messages are packets on a socket: the modules, in words; back ``ready`` or the problem; then a folder, and back
+the runner's pid. One whose modules have changed on the disk ends instead of an answer.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
-import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from pathlib import Path
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from qjob.runner.script import ScriptBegins
+from qjob.engines.local.freshness import Freshness
+from qjob.engines.local.imports import ImportedState, Mark, import_all
+from qjob.engines.local.rebirth import become_script
+from qjob.engines.local.supervised import EXIT_CRASHED
+from qjob.folder import JobFolder
+from qjob.runner.process_tree import die_with_parent
+from qjob.runner.run import run_job
+from qjob.runner.script import ScriptBegins, continue_here
 
-_OURS = (
-    "qjob.engines.local.freshness",
-    "qjob.engines.local.imports",
-    "qjob.engines.local.rebirth",
-    "qjob.engines.local.supervised",
-    "qjob.runner.bootstrap",
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from qjob.engines.local.zygote import main; main(int(sys.argv[2]))"
 )
-"""All that is needed, to be imported before the path is the job's again."""
+_SOURCE = Path(__file__).parents[3]
 
 
-def main(arguments: list[str]) -> None:
-    """Serve until the dispatcher is gone; return in a process that is to become a script, to become it."""
-    control, qjob_directory = int(arguments[0]), arguments[1]
-    is_the_jobs = _import_ours(qjob_directory)
-    from qjob.engines.local.freshness import Freshness
-    from qjob.engines.local.imports import ImportedState, Mark, import_all
-    from qjob.engines.local.rebirth import become_script
-    from qjob.runner.process_tree import die_with_parent
+def command(python: str, control: int) -> list[str]:
+    """Return the command line of a zygote, which has this very qjob, whatever the interpreter has."""
+    return [python, "-P", "-X", "faulthandler", "-c", _PROGRAM, str(_SOURCE), str(control)]
 
+
+def main(control: int) -> None:
+    """Serve until the dispatcher is gone; in a process that is to become a script, become it."""
+    ours = sys.path.pop(0)
     die_with_parent()
     mark = Mark()
     modules = os.read(control, 1 << 20).decode().split()
@@ -52,31 +53,13 @@ def main(arguments: list[str]) -> None:
         return  # the dispatcher is gone
     if problem:
         return
-    state = ImportedState.now()
-    freshness = Freshness()
+    changes, freshness = ImportedState.now().since(before, mark), Freshness()
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not copy what it shares with us
     begins = _serve_until_forked(control, freshness.is_lost)
     if begins is not None:
-        if not is_the_jobs:
-            _forget_ours()
-        become_script(begins, state.since(before, mark))
-
-
-def _forget_ours() -> None:
-    """Have the job import its own qjob, if it has one."""
-    for name in [name for name in sys.modules if name == "qjob" or name.startswith("qjob.")]:
-        del sys.modules[name]
-
-
-def _import_ours(qjob_directory: str) -> bool:
-    """Import what is needed of the dispatcher's own qjob; return whether that is the one that jobs would find."""
-    spec = importlib.util.find_spec("qjob")
-    sys.path.insert(0, os.path.dirname(qjob_directory))
-    for module in _OURS:
-        importlib.import_module(module)
-    del sys.path[0]
-    return spec is not None and spec.origin == sys.modules["qjob"].__file__
+        _forget_ours(ours)
+        become_script(begins, changes)
 
 
 def _serve_until_forked(control: int, is_stale: Callable[[], bool]) -> ScriptBegins | None:
@@ -84,8 +67,6 @@ def _serve_until_forked(control: int, is_stale: Callable[[], bool]) -> ScriptBeg
 
     The exception ends here, or it would be the context of each that the script raises.
     """
-    from qjob.runner.script import ScriptBegins
-
     try:
         _serve(control, is_stale)
     except ScriptBegins as begins:
@@ -100,7 +81,7 @@ def _serve(control: int, is_stale: Callable[[], bool]) -> None:
         if between == 0:
             _fork_runner(pid_write)
             os.close(control)
-            _run(os.fsdecode(folder))
+            _run(JobFolder(Path(os.fsdecode(folder))))
         os.close(pid_write)
         os.waitpid(between, 0)  # from here on the runner is the dispatcher's child
         os.write(control, os.read(pid_read, 64))
@@ -115,20 +96,12 @@ def _fork_runner(pid_write: int) -> None:
         os._exit(0)
 
 
-def _run(folder: str) -> None:
+def _run(folder: JobFolder) -> None:
     """Be the runner of a job; raises ScriptBegins in the process that is its instance."""
-    import traceback
-    from pathlib import Path
-
-    from qjob.engines.local.supervised import EXIT_CRASHED
-    from qjob.folder import JobFolder
-    from qjob.runner.run import run_job
-    from qjob.runner.script import ScriptBegins, continue_here
-
     code = EXIT_CRASHED
     try:
         os.setsid()
-        code = run_job(JobFolder(Path(folder)), continue_here)
+        code = run_job(folder, continue_here)
     except ScriptBegins:
         raise
     except BaseException:  # noqa: BLE001 - whatever it is, the dispatcher's log is to have it
@@ -136,5 +109,10 @@ def _run(folder: str) -> None:
     os._exit(code)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _forget_ours(ours: str) -> None:
+    """Have the job import its own qjob, if it has another one than the dispatcher."""
+    spec = PathFinder.find_spec("qjob")
+    if spec is not None and spec.origin == os.path.join(ours, "qjob", "__init__.py"):
+        return
+    for name in [name for name in sys.modules if name == "qjob" or name.startswith("qjob.")]:
+        del sys.modules[name]
