@@ -31,6 +31,11 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     sys.modules.update(before)
 
 
+def test_what_is_no_text_names_no_device() -> None:
+    with pytest.raises(InvalidInput, match="device=5: a device string is expected"):
+        get_device(5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["default", "braket_sv"])
 def test_a_simulator_of_braket(name: str) -> None:
     devices = pytest.importorskip("braket.devices")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import make_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,16 @@ def test_what_is_passed_is_neither_changed_nor_kept(ask: Ask) -> None:
 
 
 @pytest.mark.examples
+def test_the_grammar_is_that_of_the_interpreter_that_is_asked_for(ask: Ask, script: Path, tmp_path: Path) -> None:
+    """``type X = int`` is Python 3.12's; whoever submits may run on 3.11."""
+    script.write_text("x = = 1\n")
+    other = tmp_path / "python"
+    other.symlink_to(sys.executable)
+    assert ask(python=other).spec.python == str(other)
+    for own in (None, sys.executable):
+        assert "not valid Python" in problems_of(partial(ask, python=own))[0]
+
+
 def test_brakets_own_configuration_is_taken(ask: Ask) -> None:
     braket: Any = pytest.importorskip("braket.jobs.config")
     spec = ask(

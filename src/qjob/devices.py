@@ -34,6 +34,8 @@ def get_device(device: str | None = None, **options: Any) -> Any:
     when the SDK is not installed, saying what to install; and whatever the SDK itself raises.
     """
     asked = os.environ.get("AMZN_BRAKET_DEVICE_ARN", _NO_DEVICE) if device is None else device
+    if not isinstance(asked, str):
+        raise InvalidInput(f"device={asked!r}: a device string is expected, as in 'local:braket/default'.")
     if asked.startswith("arn:"):
         return _aws(asked, options)
     provider, _, name = asked.removeprefix(_LOCAL).partition("/")

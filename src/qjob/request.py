@@ -63,7 +63,7 @@ class Request:
     stopping_condition: Any = None
     checkpoint_config: Any = None
     distribution: str | None = None
-    dependencies: str | os.PathLike[str] | Iterable[str] | None = None
+    dependencies: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None
     python: str | os.PathLike[str] | None = None
     copied_from: str | None = None
     tags: Mapping[str, str] | None = None
@@ -152,7 +152,8 @@ def _entry_point(request: Request, source: PackedSource | GeneratedSource | None
     if not isinstance(source, PackedSource):
         return request.entry_point or ""
     entry_point = request.entry_point or default_entry_point(source)
-    problem = entry_point_problem(source, entry_point)
+    is_for_this_python = request.python is None or request.python == sys.executable
+    problem = entry_point_problem(source, entry_point, is_for_this_python=is_for_this_python)
     if problem is not None:
         problems.append(problem)
     return entry_point

@@ -549,6 +549,11 @@ def test_a_missing_local_module_names_the_remedy(beside: Callable[[str, str], No
     assert returned(hybrid_job(device=None, include_modules="lib_b")(use)()) == 7
 
 
+def test_modules_that_are_none_are_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="include_modules=3: modules or their names are expected"):
+        hybrid_job(include_modules=3)  # type: ignore[arg-type]
+
+
 def test_a_package_is_included_with_its_submodules(beside: Callable[[str, str], None]) -> None:
     beside("pack/__init__.py", "from pack.one import one\n")
     beside("pack/one.py", "class One:\n    pass\ndef one():\n    return One()\n")

@@ -172,6 +172,19 @@ def test_a_job_is_taken_up_again_by_any_name(script: Path) -> None:
         LocalQuantumJob("local:job/nothing")
 
 
+@pytest.mark.parametrize("given", [5, ["first"], b"first"])
+def test_what_is_no_job_has_no_checkpoints(script: Path, given: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"copy_checkpoints_from_job=.*: a job is expected, by its handle"):
+        LocalQuantumJob.create("local:none/none", script, copy_checkpoints_from_job=given)
+
+
+def test_checkpoints_by_an_arn_of_brakets_own_local_jobs(script: Path) -> None:
+    script.write_text("from qjob.braket import *\nsave_job_checkpoint({'step': 7})\n")
+    LocalQuantumJob.create("local:none/none", script, job_name="earlier").wait()
+    job = LocalQuantumJob.create("local:none/none", script, copy_checkpoints_from_job="local:job/earlier")
+    assert job.wait() == "COMPLETED"
+
+
 def test_checkpoints_of_another_job(script: Path) -> None:
     script.write_text(
         "from qjob.braket import *\n"

@@ -72,6 +72,15 @@ def test_a_relative_pythonpath_leads_elsewhere_in_a_job(tmp_path: Path, monkeypa
     assert "lib_four" in names()
 
 
+def test_a_current_directory_that_was_removed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path)])
+    gone.rmdir()
+    assert local_directories() == [str(tmp_path.resolve())]
+
+
 def test_modules_that_came_along_into_a_job_are_local_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "by_hand", ModuleType("by_hand"))
     monkeypatch.setitem(sys.modules, "came_along", TakenModule("came_along"))

@@ -108,6 +108,14 @@ def raising(error: BaseException) -> Callable[[], object]:
     return act
 
 
+def test_a_directory_that_is_gone_is_told_as_that(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = ["/bin/sh", "-c", f"rmdir '{tmp_path}/gone'; exec '{sys.executable}' -P -m qjob.cli ls"]
+    done = subprocess.run(command, cwd=tmp_path / "gone", env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: the directory that this shell is in has been removed; go to one that is there (cd).\n"
+
+
 @pytest.mark.parametrize("kind", ALL_ERRORS)
 def test_an_error_is_a_sentence_and_an_exit_code(kind: type[QjobError]) -> None:
     result = failing(raising(kind("it is so.")))

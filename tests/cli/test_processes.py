@@ -156,6 +156,22 @@ def test_what_was_asked_is_what_is_on_record(qjob: Qjob, script: Script, service
     assert qjob("wait", "-q", "all")[0] == 0
 
 
+def test_requirements_files_and_packages_go_together(
+    qjob: Qjob, script: Script, service: Service, tmp_path: Path
+) -> None:
+    """A file is read as it is alone: in any encoding it may have, with what it refers to beside it."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "inner.txt").write_text("click\n")
+    (tmp_path / "sub" / "reqs.txt").write_bytes("-r inner.txt\n".encode("utf-16"))
+    (tmp_path / "more.txt").write_text("pytest\n")
+    options = "-r sub/reqs.txt --with ruff -r more.txt"
+    code, out, _ = qjob("submit", script("print(1)"), *options.split())
+    assert code == 0
+    folder = service.folder(out.decode().strip())
+    assert folder.requirements.read_text() == "click\npytest\nruff\n"
+    assert qjob("wait", "-q", out.decode().strip())[0] == 0
+
+
 def test_a_bad_request_leaves_nothing(qjob: Qjob, service: Service) -> None:
     code, out, err = qjob("run", "nothing.py", "--name", "a b", "--device", "qpu")
     assert (code, out) == (2, b"")

@@ -202,6 +202,59 @@ def test_packages_of_the_source_are_installed_and_not_touched(place: Place, inst
 
 
 @pytest.mark.usefixtures("uv")
+def test_links_that_lead_out_of_a_package_are_followed(place: Place) -> None:
+    package = local_package(place, "local")
+    (package / "code.txt").rename(place.source / "shared.txt")
+    (package / "code.txt").symlink_to("../shared.txt")
+    assert place.run("./local", "import local; print('value', local.value)").output.endswith("value 1\n")
+    (place.source / "shared.txt").write_text("value = 2\n")
+    assert place.run("./local", "import local; print('value', local.value)").output.endswith("value 2\n")
+
+
+@pytest.mark.usefixtures("uv")
+def test_a_package_around_the_state_directory_is_copied_without_it(place: Place) -> None:
+    """``-e .`` where $QJOB_HOME lies in the project: a copy with it would hold itself."""
+    project = place.path.parent
+    for file in local_package(place, "local").iterdir():
+        file.rename(project / file.name)
+    (place.path / "jobs").mkdir()
+    os.mkfifo(place.path / "doorbell")
+    cache = str(place.path / "uv cache")  # which changes, and is in the state directory here
+    code = "import local; print('value', local.value)"
+    done = place.run(f"-e '{project}'", code, UV_CACHE_DIR=cache)
+    assert done.output.endswith("value 1\n"), done.output
+    assert place.run(f"-e '{project}'", code, UV_CACHE_DIR=cache).was_ready
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PIP_PYTHON": "{below}"},
+        {"PIP_DRY_RUN": "1"},
+        {"PIP_VERSION": "23.2"},
+        {"PIP_TARGET": "{below}/../..", "PIP_ROOT": "/nowhere", "UV_TARGET": "/nowhere"},
+        {"PYTHONWARNINGS": "error", "PYTHONINSPECT": "1"},
+    ],
+)
+def test_variables_for_an_installer_lead_it_nowhere_else(
+    place: Place, installer: str, variables: dict[str, str]
+) -> None:
+    place.wheels.make("aa", "1.0")
+    before = sorted(place.python.parents[1].rglob("*"))
+    environ = {name: value.format(below=place.python) for name, value in variables.items()}
+    assert "version 1.0\n" in place.run("aa", "import aa; print('version', aa.version)", **environ).output
+    assert sorted(place.python.parents[1].rglob("*")) == before
+
+
+def test_what_the_system_refuses_leaves_nothing_behind(place: Place) -> None:
+    os.mkfifo(place.source / "pipe")
+    done = place.run("./pipe")
+    assert done.exit_code == 1
+    assert done.reason.startswith("The environment for the requirements cannot be made: [Errno ")
+    assert os.listdir(place.environments) == ["interpreters"]
+
+
+@pytest.mark.usefixtures("uv")
 def test_a_package_of_the_source_goes_by_its_content(place: Place) -> None:
     package = local_package(place, "local")
     code = "import local; print('value', local.value)"

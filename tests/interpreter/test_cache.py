@@ -70,6 +70,12 @@ def test_nobody_builds_while_another_does(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
+def test_a_lock_goes_with_what_could_not_be_made(tmp_path: Path) -> None:
+    with building(tmp_path, "k", nobody_waits):
+        assert os.listdir(tmp_path) == ["k.lock"]
+    assert os.listdir(tmp_path) == []
+
+
 def test_one_who_waited_for_a_lock_that_was_removed_takes_the_new_one(tmp_path: Path) -> None:
     waits, held = threading.Event(), []
 

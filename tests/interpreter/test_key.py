@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,10 @@ def test_the_content_counts_and_not_where_it_lies(tmp_path: Path) -> None:
         (package / "__pycache__" / "code.pyc").write_text(name)
         (package / "code.py").write_text("same")
         (package / "dangling").symlink_to("nowhere")
+        for file in ("my venv/pyvenv.cfg", "state/jobs/1/record.json", "state/environments/interpreters/1.json"):
+            (package / file).parent.mkdir(parents=True)
+            (package / file).write_text(name)
+        os.mkfifo(package / name)
         (tmp_path / name / "limits.txt").write_text("-c deeper.txt\n")
         (tmp_path / name / "deeper.txt").write_text("a<2\n-c limits.txt\n")
         keys.add(key("./pkg\n-f ./pkg\n-c limits.txt", tmp_path / name))

@@ -76,11 +76,15 @@ def test_what_a_line_does_not_name_is_not_found(tmp_path: Path, text: str) -> No
     assert [line.path for line in read_lines(text, tmp_path)] == [None]
 
 
-def test_files_come_in_their_place_and_round_in_a_circle_once(tmp_path: Path) -> None:
+def test_files_come_in_their_place_and_one_that_leads_round_to_itself_once(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("a\n-r two.txt\nb\n")
     (tmp_path / "two.txt").write_text("c\n-r one.txt\n")
     lines = read_lines("-r one.txt\nd\n-r none.txt", tmp_path)
-    assert joined_text(lines) == f"a\nc\n-r {tmp_path}/one.txt\nb\nd\n-r none.txt\n"
+    assert joined_text(lines) == "a\nc\nb\nd\n-r none.txt\n"
+
+
+def test_what_can_be_no_path_names_nothing(tmp_path: Path) -> None:
+    assert [line.path for line in read_lines(f"./{'a' * 300}\n./a\0b", tmp_path)] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from qjob.interpreter.requirements import requirements_text
         pytest.param(b"numpy", None, "numpy\n", id="source"),
         pytest.param(None, ["numpy", "scipy >= 1  # new"], "numpy\nscipy >= 1\n", id="list"),
         pytest.param(None, ("numpy",), "numpy\n", id="tuple"),
+        pytest.param(None, iter(["numpy"]), "numpy\n", id="iterable"),
         pytest.param(b"a # x\n", ["b"], "a # x\nb\n", id="both"),
         pytest.param("é\n".encode("utf-8-sig"), None, "é\n", id="byte order mark"),
         pytest.param("numpy\r\n".encode("utf-16"), None, "numpy\r\n", id="PowerShell's"),
@@ -48,15 +49,25 @@ def test_what_a_file_refers_to_comes_from_beside_it(tmp_path: Path) -> None:
     assert requirements_text(None, file) == expected
 
 
+def test_a_path_in_a_list_stands_for_its_file(tmp_path: Path) -> None:
+    """What it refers to lies beside it, and it may be in any encoding that a file alone may be in."""
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "inner.txt").write_text("scipy\n")
+    file = tmp_path / "reqs.txt"
+    file.write_bytes("-r inner.txt\n./pkg\n".encode("utf-16"))
+    assert requirements_text(None, [file, "numpy"]) == f"scipy\n{tmp_path}/pkg\nnumpy\n"
+
+
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as raised:
-        requirements_text(b"a\n\xff\n", ["", 3, "nump\x00y", "-r not-there.txt"])
+        requirements_text(b"a\n\xff\n", ["", 3, "nump\x00y", "-r not-there.txt", tmp_path / "nor-this.txt"])
     assert [problem.partition(":")[0] for problem in raised.value.problems] == [
         "requirements.txt of the source",
         "dependencies[0]=''",
         "dependencies[1]=3",
         "dependencies[2]='nump\\x00y'",
         "dependencies",
+        f"dependencies={str(tmp_path / 'nor-this.txt')!r}",
     ]
 
 
@@ -68,6 +79,8 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         pytest.param("a\0b", "no requirements file can be read there", id="no path"),
         pytest.param(Path("/"), "(Is a directory)", id="folder"),
         pytest.param({"numpy": "1"}, "a list of requirements is expected", id="dict"),
+        pytest.param(b"numpy", "a list of requirements is expected", id="bytes"),
+        pytest.param(["-r /"], "the file '/' that -r refers to cannot be read", id="folder as a file"),
     ],
 )
 def test_what_is_neither_path_nor_list_is_refused(dependencies: object, said: str) -> None:

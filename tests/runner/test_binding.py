@@ -8,7 +8,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, Optional, Union
 
@@ -90,6 +90,14 @@ Angle = NewType("Angle", float)
         (Ansatz, "hea", Ansatz.HARDWARE_EFFICIENT),
         (Ansatz, "UCCSD", Ansatz.UCCSD),
         (Ansatz, "COUPLED_CLUSTER", Ansatz.UCCSD),
+        (Ansatz, str(Ansatz.UCCSD), Ansatz.UCCSD),
+        (Ansatz | None, "Ansatz.UCCSD", Ansatz.UCCSD),
+        (list, str([0.5, float("inf"), -float("inf")]), [0.5, float("inf"), -float("inf")]),
+        (tuple, "(1, np.float64(0.5), np.int64(-2), np.float64(inf))", (1, 0.5, -2, float("inf"))),
+        (dict, "{'x0': [np.float32(0.5)], 'y': np.True_}", {"x0": [0.5], "y": True}),
+        (frozenset, str(frozenset({1})), frozenset({1})),
+        (MutableSequence, "[1]", [1]),
+        (MutableMapping[str, int], "{'a': 1}", {"a": 1}),
         (Level, "2", Level.HIGH),
         (Level, "LOW", Level.LOW),
         (Any, "x", "x"),
@@ -122,6 +130,8 @@ def test_a_text_becomes_a_value_of_the_annotated_type(kind: Any, text: str, valu
         (dict, "[1]", "a dict is expected"),
         (dict, "{[]: 1}", "is no dict"),
         (dict, "__import__('os').getpid()", "is no dict"),
+        (list, "[np.load('x')]", "is no list"),
+        (list, "[np.float64(__import__('os').getpid())]", "is no list"),
         (Ansatz, "HEA", "is no Ansatz: one of hea, uccsd, HARDWARE_EFFICIENT, UCCSD, COUPLED_CLUSTER is expected"),
         (Level, "3", "one of 1, 2, LOW, HIGH is expected"),
         (Literal["a", "b"], "c", "one of a, b is expected"),

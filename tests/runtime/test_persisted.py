@@ -322,6 +322,12 @@ def test_versions_of_another_checkpoint_are_not_touched(checkpoint: Path) -> Non
     assert [read_values(file, False)["step"] for file in [best, *versions(best)]] == [30, 20, 10]
 
 
+@pytest.mark.parametrize("suffix", ["h2/r=0.7", "/tmp/x", "a\0b"])
+def test_a_suffix_that_no_file_name_can_have_is_told(suffix: str) -> None:
+    with pytest.raises(ValueError, match="is to be part of a file's name; leave '/' out of it"):
+        runtime.save_job_checkpoint({"step": 1}, suffix)
+
+
 def test_a_failed_save_moves_no_versions(checkpoint: Path) -> None:
     save_versions(checkpoint, range(3))
     with pytest.raises(TypeError):

@@ -366,6 +366,17 @@ def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path: Path) -> None:
     assert "damaged" in problem_of(path)
 
 
+@pytest.mark.parametrize("name", ["code.tar.gz", "code.tar.bz2", "code.tar.xz"])
+def test_a_wrong_checksum_is_told(tmp_path: Path, name: str) -> None:
+    """It lies behind all that tarfile reads; without it, nobody knows whether the code is what was packed."""
+    path = archive_of(tmp_path, {"vqe.py": "x = 1\n"}, name)
+    content = bytearray(path.read_bytes())
+    where = {"gz": -8, "bz2": -3, "xz": -24}[name.rpartition(".")[2]]
+    content[where] ^= 0xFF
+    path.write_bytes(content)
+    assert "damaged" in problem_of(path)
+
+
 def test_damage_that_shows_only_when_it_is_unpacked_is_told(tmp_path: Path) -> None:
     path = tmp_path / "code.zip"
     with zipfile.ZipFile(path, "w") as archive:

@@ -155,6 +155,23 @@ def test_files_and_folders_of_all_kinds(
     assert words is None or words in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("files", "entry_point", "words"),
+    [
+        ({"new.py": "x = = 1"}, "new", None),
+        ({"pkg/new.py": "x = = 1"}, "pkg.new:f", None),
+        ({"pkg/new.py": ""}, "pkg.nwe", "did you mean 'pkg.new'?"),
+        ({"pkg/new.py": ""}, "pkg.new:f", "does not define 'f'"),
+    ],
+)
+def test_another_python_may_know_another_grammar(
+    tmp_path: Path, files: Mapping[str, str], entry_point: str, words: str | None
+) -> None:
+    problem = entry_point_problem(make(tmp_path, files), entry_point, is_for_this_python=False)
+    assert (problem is None) == (words is None), problem
+    assert words is None or words in str(problem)
+
+
 def test_the_default_runs_the_whole_source(tmp_path: Path, nasty_name: str) -> None:
     file = make(tmp_path / "file", {f"{nasty_name}.py": "raise SystemExit('this is not run')"})
     folder = make(tmp_path / "folder", {f"{nasty_name}/__main__.py": ""})

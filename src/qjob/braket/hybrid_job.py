@@ -93,7 +93,8 @@ def hybrid_job(
         python: the interpreter that runs it; of the same version as this one, as code is pickled.
         image_uri, role_arn, output_data_config, aws_session, reservation_arn: ignored, with a warning.
 
-    Raises TypeError when used without parentheses, or on what cannot be just called. A call raises
+    Raises TypeError when used without parentheses, on what cannot be just called, or for ``include_modules``
+    that are none. A call raises
     CannotBePickled (an InvalidInput and a RuntimeError), and whatever `qjob.submit` raises; nothing was
     started then.
     """
@@ -156,4 +157,6 @@ def _module_names(modules: Any) -> tuple[str, ...]:
         return ()
     if isinstance(modules, str) or hasattr(modules, "__name__"):
         modules = [modules]
+    if not hasattr(modules, "__iter__"):
+        raise TypeError(f"include_modules={modules!r}: modules or their names are expected, as in ['my_ansatz']")
     return tuple(getattr(module, "__name__", module) for module in modules)

@@ -9,7 +9,7 @@ from typing import Any
 
 from qjob.braket.advice import warn
 from qjob.braket.default_names import name_for_image, now_ms
-from qjob.errors import JobFailed
+from qjob.errors import InvalidInput, JobFailed
 from qjob.job import Job, submit
 from qjob.model.config import (
     CheckpointConfig,
@@ -129,7 +129,7 @@ class LocalQuantumJob(Job):
             distribution=distribution,
             stopping_condition=stopping_condition,
             checkpoint_config=checkpoint_config,
-            copy_checkpoints_from_job=copy_checkpoints_from_job,
+            copy_checkpoints_from_job=_other_job(copy_checkpoints_from_job),
             tags=tags,
             dependencies=dependencies,
             python=python,
@@ -171,6 +171,18 @@ def _resolved(source: str | os.PathLike[str] | GeneratedSource) -> Any:
     if isinstance(source, str | os.PathLike) and os.path.exists(source):
         return os.path.realpath(source)
     return source
+
+
+def _other_job(given: str | Job | None) -> str | Job | None:
+    """Return what names the job whose checkpoints are wanted; Braket's local ARNs have its name."""
+    if given is None or isinstance(given, Job):
+        return given
+    if not isinstance(given, str):
+        raise InvalidInput(
+            f"copy_checkpoints_from_job={given!r}: a job is expected, by its handle, id, name or ARN; "
+            "to start from the beginning leave it out."
+        )
+    return given.removeprefix(_ARN_PREFIX)
 
 
 def _ignored_fields(instances: object, checkpoints: object) -> dict[str, object]:

@@ -33,7 +33,7 @@ def local_modules() -> list[ModuleType]:
 def local_directories() -> list[str]:
     """Return the directories of ``sys.path`` where a job does not look, absolute."""
     installed = set(installed_directories())
-    paths = (os.path.realpath(path or os.curdir) for path in sys.path)
+    paths = filter(None, map(_absolute, sys.path))
     return [path for path in dict.fromkeys(paths) if path not in installed and os.path.isdir(path)]
 
 
@@ -48,6 +48,14 @@ def installed_directories() -> list[str]:
         found += _named_in_pth_files(Path(directory))
     found += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     return list(dict.fromkeys([*found, *map(os.path.realpath, found)]))
+
+
+def _absolute(path: str) -> str | None:
+    """Return a path with links resolved; None for one that is relative to a directory that was removed."""
+    try:
+        return os.path.realpath(path or os.curdir)
+    except FileNotFoundError:
+        return None
 
 
 def _named_in_pth_files(directory: Path) -> list[str]:

@@ -62,6 +62,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+_GONE = "Error: the directory that this shell is in has been removed; go to one that is there (cd)."
 
 
 class LazyGroup(click.Group):
@@ -197,11 +198,20 @@ def _told_error(error: QjobError | OSError) -> int:
         _say(f"Error: {error}", "red")
         return exit_codes.of_error(error)
     place = f" ({error.filename})" if error.filename else ""
-    _say(f"Error: {error.strerror or error}{place}", "red")
+    _say(_GONE if _directory_is_gone(error) else f"Error: {error.strerror or error}{place}", "red")
     from qjob.cli.terminal import silence
 
     silence(sys.stdout)  # if it was stdout that could not be written, the rest cannot be either
     return exit_codes.PROBLEM
+
+
+def _directory_is_gone(error: OSError) -> bool:
+    """Return whether the error is that of `os.getcwd`, which names no file."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return isinstance(error, FileNotFoundError) and error.filename is None
+    return False
 
 
 def _is_interrupt(error: BaseException) -> bool:

@@ -49,7 +49,9 @@ _OPTIONS = (
         "-r",
         "--requirements",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A requirements file: what the job needs installed besides. One in SCRIPT's folder is found by itself.",
+        multiple=True,
+        help="A requirements file: what the job needs installed besides. requirements.txt in a folder that is "
+        "SCRIPT is found by itself. Repeatable.",
     ),
     click.option(
         "--with",
@@ -180,7 +182,7 @@ def _request(session: Session, script: str, asked: dict[str, Any]) -> Request:
         input_data=to_mapping(map(_channel, asked["inputs"]), "--input"),
         instance_config=InstanceConfig(instanceCount=asked["instances"]),
         stopping_condition=stopping_condition(asked["max_runtime"]),
-        dependencies=_dependencies(asked["requirements"], asked["packages"]),
+        dependencies=[*asked["requirements"], *asked["packages"]] or None,
         python=asked["python"],
         copied_from=session.service.resolve(other) if other is not None else None,
         tags=to_mapping(asked["tags"], "--tag"),
@@ -188,12 +190,6 @@ def _request(session: Session, script: str, asked: dict[str, Any]) -> Request:
         options=to_mapping(_options(asked["options"]), "--option"),
         grace_s=session.settings.grace_s,
     )
-
-
-def _dependencies(file: Path | None, packages: tuple[str, ...]) -> Path | list[str] | None:
-    if file is None or not packages:
-        return file or list(packages) or None
-    return [*file.read_text(encoding="utf-8").splitlines(), *packages]
 
 
 def _channel(text: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ Its standard output is the job's log. Several may want the same environment: one
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from qjob.errors import EnvironmentFailed
 from qjob.interpreter.cache import building, clear, finish, folder_of, use
+from qjob.interpreter.content import left_out
 from qjob.interpreter.distributions import all_there, distributions
 from qjob.interpreter.installers import REQUIREMENTS, Task, install, tell
 from qjob.interpreter.launch import Command, Launch, Wanted, in_environment, wanted
@@ -50,20 +52,14 @@ def make_environment(launch: Launch, asked: Wanted, lock_fd: int) -> None:
     folder = folder_of(launch.environments, asked.key)
     clear(folder)
     folder.mkdir(mode=0o700)
-    facts = {"below": launch.python, "requirements": [str(line) for line in asked.lines]}
-    if all_there(asked.lines, distributions(asked.probe.paths)):
-        tell(f"all requirements are there in {launch.python}'s environment: nothing to install")
-        finish(folder, launch.python, {**facts, "installed": False})
-        return
-    tell(f"making an environment for {_number(asked.lines)} on top of {launch.python}")
     try:
-        installer = install(_prepared(folder, launch, asked, lock_fd))
-    except EnvironmentFailed:
-        clear(folder)
+        installed = _filled(folder, launch, asked, lock_fd)
+    except (EnvironmentFailed, OSError, UnicodeDecodeError):
+        with contextlib.suppress(OSError):  # the first error is the one to be told; `qjob prune` removes the rest
+            clear(folder)
         raise
-    shutil.rmtree(folder / _BUILD)
-    finish(folder, str(folder / "bin" / "python"), {**facts, "installed": True, "installer": installer})
-    tell(f"the environment is ready after {time.monotonic() - begun:.1f} s: {folder}")
+    if installed:
+        tell(f"the environment is ready after {time.monotonic() - begun:.1f} s: {folder}")
 
 
 def _parsed(arguments: Sequence[str]) -> Launch:
@@ -100,6 +96,20 @@ def _make_once(launch: Launch, asked: Wanted) -> None:
 
 def _tell_of_the_wait() -> None:
     tell("another process is making the environment for the same requirements: waiting for it")
+
+
+def _filled(folder: Path, launch: Launch, asked: Wanted, lock_fd: int) -> bool:
+    """Make the environment in an empty folder; return whether something had to be installed."""
+    facts = {"below": launch.python, "requirements": [str(line) for line in asked.lines]}
+    if all_there(asked.lines, distributions(asked.probe.paths)):
+        tell(f"all requirements are there in {launch.python}'s environment: nothing to install")
+        finish(folder, launch.python, {**facts, "installed": False})
+        return False
+    tell(f"making an environment for {_number(asked.lines)} on top of {launch.python}")
+    installer = install(_prepared(folder, launch, asked, lock_fd))
+    shutil.rmtree(folder / _BUILD)
+    finish(folder, str(folder / "bin" / "python"), {**facts, "installed": True, "installer": installer})
+    return True
 
 
 def _prepared(folder: Path, launch: Launch, asked: Wanted, lock_fd: int) -> Task:
@@ -179,9 +189,23 @@ def _copied(path: Path, place: Path) -> str:
     if path.is_file():
         shutil.copyfile(path, place / path.name)  # a wheel's name tells what it is
         return path.name
-    ignore = shutil.ignore_patterns(".git", ".hg", "__pycache__")
-    shutil.copytree(path, place / "source", symlinks=True, ignore=ignore)
+    try:
+        shutil.copytree(path, place / "source", symlinks=True, ignore=left_out)
+    except shutil.Error as error:
+        reasons = [str(reason) for *_, reason in error.args[0]]
+        raise EnvironmentFailed(f"The requirement {path} cannot be copied: {reasons[0]}", "\n".join(reasons)) from error
+    _mend_links(path, place / "source")
     return "source"
+
+
+def _mend_links(original: Path, copy: Path) -> None:
+    """Have links that lead out of a copied folder by a relative path lead to where they led before."""
+    for directory, folders, files in os.walk(copy):
+        for link in (Path(directory, name) for name in (*folders, *files)):
+            before = original / link.relative_to(copy)
+            if link.is_symlink() and not link.exists() and before.exists():
+                link.unlink()
+                link.symlink_to(before.resolve())
 
 
 def _number(lines: Sequence[Line]) -> str:

@@ -96,7 +96,11 @@ def building(directory: Path, key: str, on_wait: Callable[[], None]) -> Iterator
         while not _is_held(fd, lock):
             os.close(fd)
             fd = _opened_lock(lock)
-        yield fd
+        try:
+            yield fd
+        finally:
+            if not folder_of(directory, key).exists():
+                lock.unlink(missing_ok=True)  # there is nothing that it is the lock of
     finally:
         os.close(fd)
 

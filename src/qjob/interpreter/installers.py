@@ -30,13 +30,20 @@ _HAS_PIP = "import pip, sys; sys.exit(int(pip.__version__.split('.')[0]) < 23)" 
 _PLACES = ("index-url", "extra-index-url", "find-links", "no-index", "index-server")
 _NOT_FOR_AN_INSTALLER = (
     "PYTHONHOME",
-    "PIP_USER",
-    "PIP_TARGET",
+    "PYTHONINSPECT",  # with it, a Python that fails ends with exit code 0
+    "PYTHONWARNINGS",  # pip has some of its own, and "error" is for the job's code
+    "PIP_DRY_RUN",
+    "PIP_HELP",
     "PIP_PREFIX",
+    "PIP_PYTHON",
     "PIP_ROOT",
+    "PIP_TARGET",
+    "PIP_USER",
+    "PIP_VERSION",  # some set it to a number, and it stands for --version
     "UV_SYSTEM_PYTHON",
     "UV_TARGET",
 )
+"""Variables that would have an installer install elsewhere, or nothing."""
 _QUIET = {
     "NO_COLOR": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",

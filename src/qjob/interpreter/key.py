@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from qjob.interpreter.content import left_out
 from qjob.interpreter.distributions import metadata_folders
 from qjob.interpreter.lines import Kind, Line, read_constraints
 from qjob.interpreter.probe import Probe
@@ -17,7 +18,6 @@ FORMAT = 1
 """Counts up when environments are built in another way, so that old ones are not taken for new ones."""
 
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_NOT_CONTENT = {".git", ".hg", "__pycache__"}
 
 
 def environment_key(lines: Sequence[Line], probe: Probe, source: Path, environ: Mapping[str, str]) -> str:
@@ -46,8 +46,9 @@ def tree_digest(path: Path) -> str:
         return _file_digest(path)
     found = []
     for directory, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if name not in _NOT_CONTENT]
-        for name in files:
+        not_content = left_out(directory, [*folders, *files])
+        folders[:] = [name for name in folders if name not in not_content]
+        for name in (name for name in files if name not in not_content):
             file = Path(directory, name)
             found.append([str(file.relative_to(path)), _file_digest(file) if file.is_file() else ""])
     return _digest(json.dumps(sorted(found)).encode())

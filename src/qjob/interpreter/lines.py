@@ -65,7 +65,8 @@ def read_lines(text: str, *directories: Path) -> list[Line]:
     """Return the lines of a requirements text, those of files that it refers to (``-r``) in their place.
 
     Relative paths are looked for in the directories, in that order, those of a file beside it first; without
-    directories they are left alone. A file that is not there stays as a line, so that the installer will say so.
+    directories they are left alone. A file that is not there stays as a line, so that the installer will say so; one
+    that leads round to itself is read once.
     """
     return list(_read(text, directories, frozenset(), (Kind.FILE,)))
 
@@ -98,7 +99,9 @@ def read_text(data: bytes) -> str:
 def _read(text: str, directories: tuple[Path, ...], above: frozenset[Path], follow: tuple[Kind, ...]) -> Iterator[Line]:
     for logical in _logical_lines(text):
         line = _located(_parsed(logical), directories)
-        if line.kind not in follow or line.path is None or line.path in above:
+        if line.path in above and line.kind in follow:
+            continue  # it refers to itself, and all that it says is said
+        if line.kind not in follow or line.path is None:
             yield line
             continue
         try:
@@ -142,7 +145,7 @@ def _located(line: Line, directories: tuple[Path, ...]) -> Line:
         return line
     for directory in directories or ((Path("/"),) if os.path.isabs(path) else ()):
         there = directory / os.path.expanduser(path)
-        if there.exists():
+        if os.path.exists(there):  # unlike the method, no error for what can be no path
             return replace(line, path=Path(os.path.abspath(there)), extras=extras)
     return line
 

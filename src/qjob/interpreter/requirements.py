@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from qjob.errors import InvalidInput
@@ -17,7 +18,8 @@ def requirements_text(of_source: bytes | None, dependencies: object = None) -> s
 
     ``of_source`` is the ``requirements.txt`` at the source's root; what it refers to lies in the source and is
     looked up there when the job starts. ``dependencies`` is the path of a requirements file or a list of its lines, as
-    published; the files that it refers to lie here, so ``-r`` is followed now and paths become absolute.
+    published, in which a path (no str) stands for a file's lines; the files that they refer to lie here, so ``-r`` is
+    followed now and paths become absolute.
     Raises InvalidInput with every problem.
     """
     problems: list[str] = []
@@ -56,7 +58,7 @@ def _dependencies_text(dependencies: object, problems: list[str]) -> str:
         return ""
     if isinstance(dependencies, str | os.PathLike):
         return _text_of_file(dependencies, problems)
-    if isinstance(dependencies, list | tuple):
+    if isinstance(dependencies, Iterable) and not isinstance(dependencies, bytes | bytearray | Mapping):
         return _text_of_list(dependencies, problems)
     problems.append(
         f"dependencies={dependencies!r}: the path of a requirements file or a list of requirements is expected, "
@@ -66,7 +68,7 @@ def _dependencies_text(dependencies: object, problems: list[str]) -> str:
 
 
 def _text_of_file(given: str | os.PathLike[str], problems: list[str]) -> str:
-    path = Path(os.path.expanduser(given))
+    path = Path(os.fsdecode(os.path.expanduser(given)))
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -80,13 +82,20 @@ def _text_of_file(given: str | os.PathLike[str], problems: list[str]) -> str:
     return _made_absolute(text, path.absolute().parent, problems)
 
 
-def _text_of_list(given: list[object] | tuple[object, ...], problems: list[str]) -> str:
-    for number, each in enumerate(given):
-        if not isinstance(each, str) or not each.strip():
-            problems.append(f"dependencies[{number}]={each!r}: a requirement is expected, as in 'numpy>=1.26'.")
-        else:
-            problems.extend(_control_problems(each, f"dependencies[{number}]={each!r}"))
-    return _made_absolute("\n".join(each for each in given if isinstance(each, str)), Path.cwd(), problems)
+def _text_of_list(given: Iterable[object], problems: list[str]) -> str:
+    return "".join(
+        _text_of_item(each, f"dependencies[{number}]={each!r}", problems) for number, each in enumerate(given)
+    )
+
+
+def _text_of_item(given: object, what: str, problems: list[str]) -> str:
+    if isinstance(given, os.PathLike):
+        return _text_of_file(given, problems)
+    if not isinstance(given, str) or not given.strip():
+        problems.append(f"{what}: a requirement is expected, as in 'numpy>=1.26'.")
+        return ""
+    problems.extend(_control_problems(given, what))
+    return _made_absolute(given, Path.cwd(), problems)
 
 
 def _made_absolute(text: str, directory: Path, problems: list[str]) -> str:
@@ -94,6 +103,7 @@ def _made_absolute(text: str, directory: Path, problems: list[str]) -> str:
     problems.extend(
         f"dependencies: the file {line.value!r} that {line.kind} refers to cannot be read in {directory}."
         for line in lines
-        if line.kind in (Kind.FILE, Kind.CONSTRAINTS) and line.path is None and "://" not in line.value
+        if line.kind is Kind.FILE or (line.kind is Kind.CONSTRAINTS and line.path is None)
+        if "://" not in line.value
     )
     return joined_text(lines)

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import sys
 import types
 import typing
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _WORDS_OF_BOOL = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_PRINTED_CALL = re.compile(r"np\.(?:float|int|uint|complex|bool|str)\w*|frozenset")
 _SHOWN_CHARS = 200  # of a text that may have 2500, so that the sentence about it comes into view
 
 
@@ -56,7 +58,8 @@ def convert(text: str, kind: Any) -> Any:
     """Return the value of type ``kind`` that the text stands for; raises ValueError when it stands for none.
 
     ``bool`` takes true/false, yes/no and 1/0; ``list``, ``tuple``, ``set``, ``dict`` and their abstract forms
-    take JSON or a Python literal; an ``Enum`` takes a member's name or value; ``Optional`` takes ``None``.
+    take JSON or what Python prints for one, also with ``nan``, ``inf`` and NumPy's numbers in it; an ``Enum`` takes a
+    member's name, value or text (``Color.RED``); ``Optional`` takes ``None``.
     """
     if isinstance(kind, typing.NewType):
         return convert(text, kind.__supertype__)
@@ -67,7 +70,7 @@ def convert(text: str, kind: Any) -> Any:
         return _choice(text, {str(value): value for value in typing.get_args(kind)})
     kind = origin or kind
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _choice(text, {str(m.value): m for m in kind} | dict(kind.__members__))
+        return _choice(text.removeprefix(f"{kind.__name__}."), {str(m.value): m for m in kind} | dict(kind.__members__))
     return _CONVERTERS.get(kind, _as_is)(text)
 
 
@@ -153,9 +156,29 @@ def _json_or_python(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(text)
+        return ast.literal_eval(_Printed().visit(ast.parse(text.strip(), mode="eval")))
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise ValueError("neither JSON nor a Python literal") from None
+
+
+class _Printed(ast.NodeTransformer):
+    """Makes literals of what Python and NumPy print in lists and is none."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return the number that ``nan`` and ``inf`` stand for."""
+        return ast.Constant(float(node.id)) if node.id in ("nan", "inf") else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Return the argument of ``np.float64(0.5)`` and ``frozenset({1})``."""
+        if len(node.args) == 1 and not node.keywords and _PRINTED_CALL.fullmatch(ast.unparse(node.func)):
+            inner: ast.AST = self.visit(node.args[0])
+            return inner
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """Return the truth value that ``np.True_`` stands for."""
+        text = ast.unparse(node)
+        return ast.Constant(text == "np.True_") if text in ("np.True_", "np.False_") else node
 
 
 def _as_is(text: str) -> str:
@@ -178,4 +201,6 @@ _CONVERTERS: dict[Any, Callable[[str], Any]] = {
     abc.Collection: _literal(list),
     abc.Set: _literal(set),
     abc.Mapping: _literal(dict),
+    abc.MutableSequence: _literal(list),
+    abc.MutableMapping: _literal(dict),
 }

@@ -124,8 +124,8 @@ def save_job_checkpoint(
     ``QJOB_CHECKPOINTS_KEPT`` says, by default three in all. When this raises, or the process is killed meanwhile, the
     earlier checkpoint is as it was before.
 
-    Raises ValueError when there is nothing to save, or the format or ``QJOB_CHECKPOINTS_KEPT`` is none; TypeError when
-    a value cannot be saved, naming where it is.
+    Raises ValueError when there is nothing to save, the suffix cannot be in a file's name, or the format or
+    ``QJOB_CHECKPOINTS_KEPT`` is none; TypeError when a value cannot be saved, naming where it is.
     """
     from qjob.runtime.persisted import replace_values
 
@@ -133,6 +133,10 @@ def save_job_checkpoint(
         raise ValueError("checkpoint_data is empty: a checkpoint needs at least one value, as {name: value}")
     if not isinstance(checkpoint_data, Mapping):
         raise TypeError(f"checkpoint_data must be a dict, not {type(checkpoint_data).__qualname__}")
+    if not {"/", "\0"}.isdisjoint(str(checkpoint_file_suffix)):
+        raise ValueError(
+            f"checkpoint_file_suffix {checkpoint_file_suffix!r} is to be part of a file's name; leave '/' out of it"
+        )
     path = _checkpoint_file(get_job_name(), checkpoint_file_suffix)
     replace_values(path, checkpoint_data, format_of(data_format), _checkpoints_kept())
 

@@ -28,6 +28,7 @@ from qjob.source.tree import SourceFile
 
 _MAX_KEPT_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
+_MAX_CHUNKS_BEHIND = 64  # tar writes 10 KiB of zeros behind the last entry; a bomb as much as it likes
 _ZIP_SUFFIXES = (".zip", ".whl")
 _REMEDY = "make it anew, as with 'tar czf code.tar.gz FOLDER', or unpack it and name the folder."
 _TAR_KINDS = {
@@ -247,11 +248,17 @@ def _tar_file(archive: tarfile.TarFile, found: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise ReadError when tarfile has stopped at what is no entry: it takes that for the end."""
+    """Raise ReadError when tarfile has stopped at what is no entry: it takes that for the end; or what is wrong behind.
+
+    What is packed is compared with its checksum when its end is read, and tarfile does not read so far.
+    """
     assert archive.fileobj is not None
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError("bad header")
+    for _ in range(_MAX_CHUNKS_BEHIND):
+        if not archive.fileobj.read(_CHUNK_BYTES):
+            return
 
 
 def _zip_members(path: str) -> Generator[tuple[Entry, Open]]:

@@ -35,17 +35,20 @@ def default_entry_point(packed: PackedSource) -> str:
     return packed.module or _stem(packed)
 
 
-def entry_point_problem(packed: PackedSource, entry_point: str) -> str | None:
+def entry_point_problem(packed: PackedSource, entry_point: str, *, is_for_this_python: bool = True) -> str | None:
     """Say why a job cannot start at ``entry_point`` of this source; None when it can or nobody can know.
 
     ``module`` is run as ``__main__``; ``module:function`` is imported and the function called. Looked at are
     the grammar, whether the module is there, its syntax and that of the packages around it, as the Python
-    that runs this check understands it, and whether the function is defined.
+    that runs this check understands it, and whether the function is defined. For another Python, which may know
+    a grammar that this one does not, a file that cannot be parsed is taken as good.
     """
     if not isinstance(entry_point, str):
         return f"entry point {entry_point!r}: a str is expected, 'module' or 'module:function'."
     try:
         _check(packed, entry_point)
+    except _NotParsed as problem:
+        return f"entry point {entry_point!r}: {problem}." if is_for_this_python else None
     except _Problem as problem:
         return f"entry point {entry_point!r}: {problem}" + ("" if str(problem).endswith("?") else ".")
     return None
@@ -84,6 +87,10 @@ def imports_of(packed: PackedSource) -> tuple[str, ...]:
 
 class _Problem(Exception):
     """Why a job cannot start there and what would help, without the full stop."""
+
+
+class _NotParsed(_Problem):
+    """The file is not Python, as far as this Python can tell."""
 
 
 class _Source:
@@ -281,7 +288,7 @@ def _read(source: _Source, path: str) -> ast.Module:
     try:
         return source.tree(path)
     except NotPython as error:
-        raise _Problem(f"{path!r} is not valid Python, {error}; correct it first") from error
+        raise _NotParsed(f"{path!r} is not valid Python, {error}; correct it first") from error
 
 
 def _check_function(shown: str, names: Names, function: str) -> None:
