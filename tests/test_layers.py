@@ -121,7 +121,7 @@ IMPORTS_IN_FUNCTIONS = {
     ("runner/bootstrap.py", "qjob.runner.binding"): IN_THE_JOB,
     ("runner/bootstrap.py", "traceback"): IN_THE_JOB,
     ("runner/free_port.py", "socket"): "only for jobs with several instances",
-    ("runner/instance.py", "qjob.interpreter.launch"): ONLY_WITH_REQUIREMENTS,
+    ("runner/script.py", "qjob.interpreter.launch"): ONLY_WITH_REQUIREMENTS,
     ("runtime/__init__.py", "pathlib"): STARTS_THE_JOB,
     ("runtime/__init__.py", "qjob.runtime.document"): STARTS_THE_JOB,
     ("runtime/__init__.py", "qjob.runtime.persisted"): STARTS_THE_JOB,
