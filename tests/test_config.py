@@ -393,3 +393,19 @@ def test_the_environment_for_a_job_is_a_copy() -> None:
     assert variables == dict(os.environ)
     variables["QJOB_TEST_ONLY"] = "1"
     assert "QJOB_TEST_ONLY" not in os.environ
+
+
+def test_a_removed_working_directory_has_no_configuration(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); import qjob; print(len(qjob.find()))"
+    environment = os.environ | {"QJOB_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_home_that_the_index_cannot_name_is_refused(tmp_path: Path) -> None:
+    home = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    with pytest.raises(HomeError, match="its path is no UTF-8, as the index needs it to be"):
+        prepare_home(settings_for(home))
+    assert not home.exists()

@@ -339,3 +339,19 @@ def test_a_folder_comes_before_an_installed_package_of_its_name(service: Service
     job = Job(service.submit(prepare(Request(source=folder))).id, service=service)
     assert job.wait() == "COMPLETED", job.metadata()["failureReason"]
     assert log_of(job, service) == b"True\n"
+
+
+def test_jobs_that_wait_for_jobs_of_theirs_take_turns_with_others(submit: Submit, service: Service) -> None:
+    """Each of two jobs holds a slot of two and waits for one of its own, which waits for one more."""
+    text = (
+        "import os, sys, qjob\n"
+        "depth = int(qjob.get_hyperparameters()['depth'])\n"
+        "below = 0\n"
+        "if depth:\n"
+        "    job = qjob.submit(__file__, hyperparameters={'depth': depth - 1})\n"
+        "    below = job.result()['depth'] + 1\n"
+        "qjob.save_job_result({'depth': below})\n"
+    )
+    variables = os.environ | {"QJOB_HOME": str(service.folder("x").path.parents[1]), "QJOB_SLOTS": "2"}
+    jobs = [submit(text, hyperparameters={"depth": 2}, environment=variables) for _ in range(3)]
+    assert [job.result(poll_timeout_seconds=60) for job in jobs] == [{"depth": 2}] * 3

@@ -93,7 +93,7 @@ def load_settings(
     layers = [
         ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
         ("environment", _from_environment(variables)),
-        *_project_file(Path.cwd() if directory is None else directory),
+        *_project_file(_working_directory() if directory is None else directory),
         *_user_file(variables),
         ("default", _defaults(variables)),
     ]
@@ -112,7 +112,10 @@ def prepare_home(settings: Settings, mounts: str | None = None) -> None:
     """
     for directory in (settings.home, settings.jobs, settings.index):
         try:
+            str(directory).encode()
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except UnicodeEncodeError as error:
+            raise HomeError(_home_problem(directory, "its path is no UTF-8, as the index needs it to be")) from error
         except OSError as error:
             raise HomeError(_home_problem(directory, error.strerror or str(error))) from error
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
@@ -168,7 +171,16 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     return {names[key]: value for key, value in variables.items() if key in names and value}
 
 
-def _project_file(directory: Path) -> list[tuple[str, dict[str, Any]]]:
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None  # it was removed, and what it configured with it
+
+
+def _project_file(directory: Path | None) -> list[tuple[str, dict[str, Any]]]:
+    if directory is None:
+        return []
     for folder in (directory, *directory.parents):
         own, shared = folder / "qjob.toml", folder / "pyproject.toml"
         if own.is_file():
@@ -192,7 +204,10 @@ def _qjob_table(pyproject: Path) -> dict[str, Any] | None:
 def _user_file(variables: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
     config = variables.get("XDG_CONFIG_HOME") or str(_user_home(variables) / ".config")
     path = Path(config) / "qjob" / "config.toml"
-    return [_layer(path, _read_toml(path))] if path.is_file() else []
+    try:
+        return [_layer(path, _read_toml(path))] if path.is_file() else []
+    except PermissionError as error:  # another user's home, as HOME is after some kinds of sudo
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; set HOME to your own home directory.") from error
 
 
 def _layer(path: Path, table: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

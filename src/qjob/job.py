@@ -255,7 +255,7 @@ def submit(
     stopping_condition: StoppingCondition | None = None,
     checkpoint_config: CheckpointConfig | None = None,
     distribution: str | None = None,
-    dependencies: str | os.PathLike[str] | Iterable[str] | None = None,
+    dependencies: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     python: str | os.PathLike[str] | None = None,
     copy_checkpoints_from_job: str | Job | None = None,
     tags: Mapping[str, str] | None = None,
@@ -370,6 +370,8 @@ def delete(job: str | Job) -> None:
 def _id_of(service: Service, job: str | Job | None) -> str | None:
     if job is None:
         return None
+    if not isinstance(job, str | Job):
+        raise InvalidInput(f"copy_checkpoints_from_job={job!r}: a job is expected, as a handle, id, name or ARN.")
     return service.resolve(job.id if isinstance(job, Job) else job)
 
 

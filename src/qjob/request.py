@@ -113,7 +113,7 @@ def prepare(request: Request) -> Submission:
         options=json.loads(json.dumps(request.options or {})),
         python=python,
         requirements=requirements,
-        container_paths=_mentions_container_paths(source),
+        container_paths=mentions_container_paths(source),
         grace_s=request.grace_s,
         git_commit=source.git_commit,
         imports=imports_of(source) if isinstance(source, PackedSource) else source.imports,
@@ -174,10 +174,6 @@ def _python(request: Request) -> str:
     from qjob.interpreter.find import find_interpreter
 
     return str(find_interpreter(request.python))
-
-
-def _mentions_container_paths(source: PackedSource | GeneratedSource) -> bool:
-    return isinstance(source, PackedSource) and mentions_container_paths(source)
 
 
 def _warn_of_missing_siblings(source: PackedSource) -> None:

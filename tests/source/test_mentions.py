@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qjob.source.generated import GeneratedSource
 from qjob.source.mentions import mentions_container_paths
 from qjob.source.path import pack_source
 
@@ -60,3 +61,9 @@ def test_a_single_file_takes_no_time_to_speak_of(tmp_path: Path) -> None:
         assert not mentions_container_paths(packed)
         times.append(time.perf_counter() - start)
     assert sorted(times)[25] < 0.0005
+
+
+def test_generated_code_is_looked_at_too() -> None:
+    source = GeneratedSource(name="f", uri="python:f", contents={"call.pkl": b"..\x8c/opt/braket/input"})
+    assert mentions_container_paths(source)
+    assert not mentions_container_paths(GeneratedSource(name="f", uri="python:f", contents={"a.py": b"/opt/b"}))

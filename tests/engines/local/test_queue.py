@@ -7,6 +7,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -71,6 +73,37 @@ def test_adding_twice_changes_nothing_but_the_slots(queue: Queue) -> None:
     queue.add(job("a", priority=5), 3)
     assert [(j.id, j.priority) for j in queue.in_state("running")] == [("a", 0)]
     assert queue.machine_slots() == 3
+
+
+def test_waiting_children_are_those_of_the_jobs_asked_for(queue: Queue) -> None:
+    for name, parent in {"a": "p", "b": "p", "c": "q", "d": None, "e": "p"}.items():
+        queue.add(replace(job(name), parent=parent, warm=name == "b"), 4)
+    queue.claim("a")
+    assert [(each.id, each.parent, each.warm) for each in queue.waiting_children(["p", "x"])] == [
+        ("b", "p", True),
+        ("e", "p", False),
+    ]
+    assert len(queue.waiting_children([str(number) for number in range(2000)] + ["q"])) == 1
+
+
+def test_a_queue_of_an_earlier_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            "CREATE TABLE job (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, folder TEXT NOT NULL, "
+            "state TEXT NOT NULL DEFAULT 'waiting', priority INTEGER NOT NULL, slots INTEGER NOT NULL, device TEXT, "
+            "capacity INTEGER NOT NULL, pid INTEGER, started TEXT, detail TEXT NOT NULL DEFAULT '');"
+            "CREATE TABLE machine (id INTEGER PRIMARY KEY CHECK (id = 1), slots INTEGER NOT NULL);"
+            "INSERT INTO job (id, folder, priority, slots, capacity) VALUES ('a', '/jobs/a', 0, 1, 1);"
+        )
+    for _ in range(2):
+        queue = Queue(path, durable=True)
+        queue.add(job("b"), 2)
+        assert [(each.id, each.warm, each.parent) for each in queue.in_state("waiting")] == [
+            ("a", True, None),
+            ("b", True, None),
+        ]
+        queue.close()
 
 
 def test_many_ids_are_asked_for_at_once(queue: Queue) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qjob.engines.local.queue import QueuedJob
-from qjob.engines.local.schedule import may_start, waits_for
+from qjob.engines.local.schedule import guests, may_start, waits_for
 
 QPU = "arn:aws:braket:::device/qpu/acme/one"
 OTHER = "arn:aws:braket:::device/qpu/acme/two"
@@ -47,6 +47,27 @@ def started(waiting: list[QueuedJob], running: list[QueuedJob], slots: int) -> s
 )
 def test_what_may_start(waiting: list[QueuedJob], running: list[QueuedJob], slots: int, names: str) -> None:
     assert started(waiting, running, slots) == names
+
+
+def child(name: str, parent: str, device: str | None = None) -> QueuedJob:
+    return replace(job(name, device=device), parent=parent)
+
+
+@pytest.mark.parametrize(
+    ("children", "running", "names"),
+    [
+        ([child("a", "p"), child("b", "p")], [job("p")], "a"),
+        ([child("a", "p"), child("b", "q")], [job("p"), job("q")], "ab"),
+        ([child("b", "p")], [job("p"), child("a", "p")], ""),
+        ([child("b", "a")], [job("p"), child("a", "p")], "b"),
+        ([child("a", "p", device=QPU), child("b", "p")], [job("p", device=QPU)], "b"),
+        ([], [job("p")], ""),
+    ],
+)
+def test_one_child_of_each_running_job_is_its_guest(
+    children: list[QueuedJob], running: list[QueuedJob], names: str
+) -> None:
+    assert "".join(job.id for job in guests(children, running)) == names
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from qjob.engines.local.doorbell import Doorbell, silence
 from qjob.engines.local.queue import Queue, QueuedJob
-from qjob.engines.local.schedule import may_start
+from qjob.engines.local.schedule import guests, may_start
 from qjob.engines.local.state import LocalState
 from qjob.engines.local.supervised import Supervised, find_runner, runner_at, start_runner
 from qjob.engines.local.warm import WarmPool
@@ -134,9 +134,11 @@ class Dispatcher:
     def _start_waiting(self) -> None:
         slots = self._queue.machine_slots()
         running = list(self._queue.in_state("running"))
-        if sum(job.slots for job in running) >= slots:
-            return
-        for job in list(may_start(self._queue.in_state("waiting"), running, slots)):
+        if sum(job.slots for job in running) < slots:
+            for job in list(may_start(self._queue.in_state("waiting"), running, slots)):
+                self._start(job)
+        running = list(self._queue.in_state("running"))
+        for job in list(guests(self._queue.waiting_children([job.id for job in running]), running)):
             self._start(job)
 
     def _start(self, job: QueuedJob) -> None:

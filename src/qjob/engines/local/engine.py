@@ -22,6 +22,7 @@ from qjob.engines.local.state import LocalState
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
 from qjob.folder import JobFolder, locked
 from qjob.model.spec import JobSpec
+from qjob.runner.environment import JOB_ID
 
 NAME = "local"
 OPTIONS = {
@@ -140,6 +141,7 @@ class LocalEngine:
             device=None if shared else spec.device,
             capacity=self._capacities.get(spec.device, 1),
             warm=self._warm and spec.options.get("warm", True),
+            parent=_submitter(folder),
         )
 
     def _is_ours(self, ref: str) -> bool:
@@ -251,6 +253,14 @@ def _dispatcher_environment() -> dict[str, str]:
     variables = {key: value for key, value in os.environ.items() if not key.startswith("QJOB_JOB_")}
     paths = [package, *filter(None, [variables.get("PYTHONPATH")])]
     return variables | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _submitter(folder: JobFolder) -> str | None:
+    """Return the job in which this one was submitted, if it was in one."""
+    try:
+        return folder.read_environment().get(JOB_ID)
+    except FolderError:
+        return None
 
 
 def _warm_problem(spec: JobSpec) -> list[str]:

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS job (
     device TEXT,
     capacity INTEGER NOT NULL,
     warm INTEGER NOT NULL DEFAULT 1,
+    parent TEXT,
     pid INTEGER,
     started TEXT,
     detail TEXT NOT NULL DEFAULT ''
@@ -36,6 +37,8 @@ CREATE INDEX IF NOT EXISTS job_order ON job (state, priority DESC, seq);
 CREATE TABLE IF NOT EXISTS machine (id INTEGER PRIMARY KEY CHECK (id = 1), slots INTEGER NOT NULL);
 COMMIT;
 """
+_LATER_COLUMNS = {"warm": "INTEGER NOT NULL DEFAULT 1", "parent": "TEXT"}
+"""What a queue that an earlier version has made lacks."""
 _BUSY_TIMEOUT_S = 30.0
 _BUSY_POLL_S = 0.005
 _CHUNK = 500  # below SQLite's limit of parameters in every build
@@ -54,6 +57,7 @@ class QueuedJob:
         device: the device that it holds while it runs; None for one that is shared freely.
         capacity: how many jobs that device takes at a time.
         warm: whether it may be started in a zygote.
+        parent: the job that submitted it, if one did.
         pid: its runner's process; None until that was started.
         started: the start time that belongs to the pid.
         detail: how it went, when it is ``gone``.
@@ -67,6 +71,7 @@ class QueuedJob:
     device: str | None = None
     capacity: int = 1
     warm: bool = True
+    parent: str | None = None
     pid: int | None = None
     started: str | None = None
     detail: str = ""
@@ -100,9 +105,9 @@ class Queue:
         """Put a job at the end of its priority, and note the machine's slots; harmless when it is there."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO job (id, folder, priority, slots, device, capacity, warm) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (job.id, job.folder, job.priority, job.slots, job.device, job.capacity, job.warm),
+                "INSERT OR IGNORE INTO job (id, folder, priority, slots, device, capacity, warm, parent) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (job.id, job.folder, job.priority, job.slots, job.device, job.capacity, job.warm, job.parent),
             )
             self._db.execute("INSERT OR REPLACE INTO machine (id, slots) VALUES (1, ?)", (machine_slots,))
 
@@ -119,6 +124,16 @@ class Queue:
         """Yield the jobs of one state, the next to start first."""
         rows = self._db.execute("SELECT * FROM job WHERE state = ? ORDER BY priority DESC, seq", (state,))
         return map(_job, rows)
+
+    def waiting_children(self, parents: Sequence[str]) -> list[QueuedJob]:
+        """Return the waiting jobs that these have submitted, the next to start first."""
+        found: list[QueuedJob] = []
+        for start in range(0, len(parents), _CHUNK):
+            part = parents[start : start + _CHUNK]
+            places = ",".join("?" * len(part))
+            query = f"SELECT * FROM job WHERE parent IN ({places}) AND state = 'waiting' ORDER BY priority DESC, seq"
+            found.extend(map(_job, self._db.execute(query, part)))
+        return found
 
     def machine_slots(self) -> int:
         """Return how many slots the machine has, by the newest submit."""
@@ -160,8 +175,14 @@ class Queue:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
             _patiently(lambda: self._db.executescript(_SCHEMA))
-        elif "warm" not in {row["name"] for row in self._db.execute("PRAGMA table_info(job)")}:
-            self._db.execute("ALTER TABLE job ADD COLUMN warm INTEGER NOT NULL DEFAULT 1")  # a queue of 0.1.0
+        elif _LATER_COLUMNS.keys() - self._columns():
+            with self._transaction():
+                for name in _LATER_COLUMNS.keys() - self._columns():
+                    self._db.execute(f"ALTER TABLE job ADD COLUMN {name} {_LATER_COLUMNS[name]}")
+        self._db.execute("CREATE INDEX IF NOT EXISTS job_parent ON job (parent) WHERE parent IS NOT NULL")
+
+    def _columns(self) -> set[str]:
+        return {row["name"] for row in self._db.execute("PRAGMA table_info(job)")}
 
     def _change(self, query: str, values: tuple[object, ...]) -> int:
         with self._lock:

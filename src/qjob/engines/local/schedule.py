@@ -1,7 +1,8 @@
 """Which waiting jobs may start now, and what the others wait for. Pure.
 
 First in, first out within a priority. A job that waits for a device lets others pass; a job that waits for
-slots does not, or a wide job would wait for ever behind narrow ones.
+slots does not, or a wide job would wait for ever behind narrow ones. A job that was submitted by a running one may
+be what that waits for, so one at a time of those runs as its guest, beyond the machine's slots.
 """
 
 from __future__ import annotations
@@ -18,6 +19,16 @@ def may_start(waiting: Iterable[QueuedJob], running: Sequence[QueuedJob], slots:
         if _used(busy) + _wanted(job, slots) > slots:
             return
         if _holders(job, busy):
+            continue
+        busy.append(job)
+        yield job
+
+
+def guests(children: Iterable[QueuedJob], running: Sequence[QueuedJob]) -> Iterator[QueuedJob]:
+    """Yield those of the waiting children of running jobs to start now, whether there are slots or not."""
+    busy = list(running)
+    for job in children:
+        if job.parent in {other.parent for other in busy} or _holders(job, busy):
             continue
         busy.append(job)
         yield job
