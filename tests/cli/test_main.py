@@ -109,11 +109,22 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 
 def test_a_directory_that_is_gone_is_told_as_that(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "gone").mkdir()
-    command = ["/bin/sh", "-c", f"rmdir '{tmp_path}/gone'; exec '{sys.executable}' -P -m qjob.cli ls"]
-    done = subprocess.run(command, cwd=tmp_path / "gone", env=environment, capture_output=True, text=True, check=False)
+    def called(arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "gone").mkdir()
+        command = f"rmdir '{tmp_path}/gone'; exec '{sys.executable}' -P -m qjob.cli {arguments}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=tmp_path / "gone",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = called("run script.py")
     assert done.returncode == 1
     assert done.stderr == "Error: the directory that this shell is in has been removed; go to one that is there (cd).\n"
+    assert (called("ls").returncode, called("ls").stderr) == (0, "")
 
 
 @pytest.mark.parametrize("kind", ALL_ERRORS)

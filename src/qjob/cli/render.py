@@ -242,6 +242,8 @@ def settings_json(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _setting_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as it is written in TOML
     if not isinstance(value, Mapping):
         return f"{value:g}" if isinstance(value, float) else str(value)
     return ", ".join(f"{name}: {_device_text(device)}" for name, device in value.items()) or "none"
