@@ -336,6 +336,22 @@ def test_an_import_that_would_be_felt_rules_itself_out(hazard: str, python: Path
     assert problem in refused[0]["reason"]
 
 
+def test_an_import_that_takes_too_long_is_given_up(python: Path) -> None:
+    install(python, "hazard", "import time\ntime.sleep(600)")
+    pool = WarmPool(python.parent / "warm.json", patience_s=0.01, import_limit_s=0.3)
+    try:
+        assert pool.start(make_folder_of(python, "hazard")) is None
+        [zygote] = pool.pids
+        wait_until(lambda: tended(pool).pids == set())
+        assert not os.path.exists(f"/proc/{zygote}")
+        assert pool.start(make_folder_of(python, "hazard")) is None
+        assert pool.pids == set()
+    finally:
+        pool.close()
+    refused = json.loads((python.parent / "warm.json").read_text())["refused"]
+    assert refused == [{"imports": "hazard", "reason": "not imported within 0.3 s"}]
+
+
 def test_a_job_whose_imports_are_ruled_out_runs_all_the_same(
     python: Path, settings: Settings, service: Service, run: Callable[..., Job]
 ) -> None:
@@ -372,6 +388,11 @@ def test_a_zygote_that_does_not_answer_is_let_go(tmp_path: Path) -> None:
         assert zygote.ask(make_folder(tmp_path / "jobs", make_spec())) is None
     assert zygote.ask(make_folder(tmp_path / "others", make_spec())) is None
     zygote.end()
+
+
+def tended(pool: WarmPool) -> WarmPool:
+    pool.tend()
+    return pool
 
 
 def install(python: Path, name: str, text: str) -> None:

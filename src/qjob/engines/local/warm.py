@@ -29,6 +29,7 @@ from qjob.runner.environment import JOB_ID
 _MOST = 3
 _ANSWER_S = 5.0
 _IDLE_S = 300.0
+_IMPORT_LIMIT_S = 60.0  # imports that wait for somebody must not be tried for every job
 _FREE_PART = 0.1  # of the machine's memory, below which there are no zygotes
 _QUICK = sys.stdlib_module_names | {"qjob"}
 """What is imported so quickly that jobs which differ in nothing else may share a zygote without it."""
@@ -76,7 +77,7 @@ class Zygote:
         process: its process.
         control: the socket to it.
         ready: whether it has imported all and may be forked.
-        used_at: when it was last asked, on the monotonic clock.
+        used_at: when it was last asked, on the monotonic clock; before that, when it was started.
     """
 
     process: subprocess.Popen[bytes]
@@ -108,13 +109,15 @@ class Zygote:
 class WarmPool:
     """The zygotes of a dispatcher."""
 
-    def __init__(self, report: Path, patience_s: float = 0.0) -> None:
+    def __init__(self, report: Path, patience_s: float = 0.0, import_limit_s: float = _IMPORT_LIMIT_S) -> None:
         """Have no zygotes yet.
 
         Args:
             report: the file that says, for people, which there are and which cannot be.
             patience_s: how long a job waits for its zygote rather than start cold, in seconds.
+            import_limit_s: how long a zygote may take for its imports, in seconds.
         """
+        self._import_limit_s = import_limit_s
         self._report = report
         self._patience_s = patience_s
         self._zygotes: dict[Kind, Zygote] = {}
@@ -150,10 +153,13 @@ class WarmPool:
 
     def tend(self) -> None:
         """Hear what zygotes have to say, and let those go that are of no use now."""
-        for kind, zygote in list(self._zygotes.items()):
-            if not zygote.ready:
-                self._hear(kind, zygote)
         now = time.monotonic()
+        for kind, zygote in list(self._zygotes.items()):
+            if not zygote.ready and now - zygote.used_at > self._import_limit_s:
+                self._refuse(kind, f"not imported within {self._import_limit_s:g} s")
+                self._retire(kind)
+            elif not zygote.ready:
+                self._hear(kind, zygote)
         scarce = bool(self._zygotes) and _memory_is_scarce()
         for kind, zygote in list(self._zygotes.items()):
             if scarce or now - zygote.used_at > _IDLE_S or zygote.process.poll() is not None:
