@@ -9,6 +9,7 @@ would be shared or lost, so that any of them rules the modules out.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import importlib.util
 import os
@@ -87,6 +88,7 @@ class ImportedState:
             descriptors={fd: what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what},
             mark=mark,
             generators=tuple(_generators),
+            bit_generators=tuple(_bit_generators()),
         )
 
 
@@ -117,7 +119,8 @@ class Changes:
         removed_variables: those that they removed.
         descriptors: what they opened, by number, and stays open.
         mark: where the kernel shows others which job a process belongs to.
-        generators: generators of random numbers that were seeded by chance.
+        generators: Python's generators of random numbers that were seeded by chance.
+        bit_generators: numpy's.
     """
 
     set_variables: Mapping[str, str] = field(default_factory=dict)
@@ -125,8 +128,10 @@ class Changes:
     descriptors: Mapping[int, str] = field(default_factory=dict)
     mark: Mark
     generators: tuple[random.Random, ...] = ()
+    bit_generators: tuple[Any, ...] = ()
 
 
+_CHOSEN_BITS = 64
 UNMARKED = "-" * 15
 """What stands in the place of a job's id."""
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
@@ -163,6 +168,18 @@ def open_descriptors() -> dict[int, str]:
         except FileNotFoundError:  # that of the listing itself
             continue
     return found
+
+
+def _bit_generators() -> Iterator[Any]:
+    """Yield numpy's generators that were seeded by chance: with 128 bits, as nobody writes them down."""
+    kind = getattr(sys.modules.get("numpy.random"), "BitGenerator", None)
+    if kind is None:
+        return
+    for each in gc.get_objects():
+        if issubclass(type(each), kind):
+            entropy = getattr(each.seed_seq, "entropy", None)
+            if isinstance(entropy, int) and entropy.bit_length() > _CHOSEN_BITS:
+                yield each
 
 
 def _installed_places() -> tuple[str, ...]:

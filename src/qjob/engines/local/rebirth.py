@@ -106,6 +106,8 @@ def _reseed(changes: Changes) -> None:
     """Seed anew what was seeded by chance; Python's own generator has seen to itself at the fork."""
     for generator in changes.generators:
         generator.seed()
+    for bits in changes.bit_generators:
+        bits.state = type(bits)().state
     numpy_random: Any = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
