@@ -18,8 +18,6 @@ from qjob.engines.local.imports import Changes, open_descriptors
 from qjob.runner.bootstrap import main
 from qjob.runner.script import ScriptBegins
 
-_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python itself, when it starts
-
 
 def become_script(begins: ScriptBegins, changes: Changes) -> NoReturn:
     """Run the script in this process, as a new interpreter would have done, to the end of the process."""
@@ -94,11 +92,8 @@ def _set_environment(begins: ScriptBegins, changes: Changes) -> None:
 
 
 def _reset_signals() -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, *_IGNORED}:
-        if signal.getsignal(number) is not None:  # faulthandler's stay
-            signal.signal(number, signal.SIG_DFL)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+    """Handle signals as Python does when it starts; all others are as they were for the runner's own start."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
