@@ -15,6 +15,7 @@ from qjob.config import Settings
 from qjob.job import Job
 from qjob.request import Request, prepare
 from qjob.service import Service
+from scene import Scene
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +30,16 @@ def home(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / 'a\'; echo "foo" ü'
     yield path
     end_all(path)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A state directory without processes, at a nasty path too, whose engine plays its jobs in memory."""
+    jobs = tmp_path / 'a\'; echo "foo" ü' / "jobs"
+    jobs.mkdir(parents=True)
+    made = Scene(jobs)
+    yield made
+    made.close()
 
 
 @pytest.fixture

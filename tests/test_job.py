@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,15 +27,6 @@ from qjob.testing import ScriptSource, make_folder, make_spec
 from scene import MoodyEngine, Scene
 
 SOON_S = 20.0
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    jobs = tmp_path / 'a\'; echo "foo" ü' / "jobs"
-    jobs.mkdir(parents=True)
-    made = Scene(jobs)
-    yield made
-    made.close()
 
 
 @pytest.fixture

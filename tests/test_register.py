@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,6 @@ from qjob.model.status import JobStatus
 from qjob.service import Service
 from qjob.store.store import Query, Store
 from scene import MoodyEngine, Scene
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    jobs = tmp_path / 'a\'; echo "foo" ü' / "jobs"
-    jobs.mkdir(parents=True)
-    made = Scene(jobs)
-    yield made
-    made.close()
 
 
 @pytest.fixture

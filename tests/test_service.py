@@ -52,15 +52,6 @@ SOON_S = 20.0
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    jobs = tmp_path / 'a\'; echo "foo" ü' / "jobs"
-    jobs.mkdir(parents=True)
-    made = Scene(jobs)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def service(scene: Scene) -> Service:
     return scene.service()
 

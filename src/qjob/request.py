@@ -117,7 +117,7 @@ def prepare(request: Request) -> Submission:
         grace_s=request.grace_s,
         git_commit=source.git_commit,
         imports=imports_of(source) if isinstance(source, PackedSource) else source.imports,
-        left_out=source.left_out if isinstance(source, PackedSource) else (),
+        left_out=source.left_out,
         distribution=request.distribution,
     )
     return Submission(spec=spec, source=source, inputs=inputs, environment=request.environment)
@@ -160,7 +160,7 @@ def _entry_point(request: Request, source: PackedSource | GeneratedSource | None
 
 
 def _requirements(request: Request, source: PackedSource | GeneratedSource | None) -> str:
-    of_source = source.root_requirements() if isinstance(source, PackedSource) else None
+    of_source = None if source is None else source.root_requirements()
     if of_source is None and request.dependencies is None:
         return ""
     from qjob.interpreter.requirements import requirements_text
@@ -187,6 +187,5 @@ def _warn_of_missing_siblings(source: PackedSource) -> None:
 
 
 def _default_name(source: PackedSource | GeneratedSource) -> str:
-    alone = isinstance(source, PackedSource) and not source.is_directory
-    stem = Path(source.name).stem if alone else source.name
+    stem = source.name if source.is_directory else Path(source.name).stem
     return default_name(stem, int(datetime.now(UTC).timestamp() * 1000))

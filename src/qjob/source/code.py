@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _MAKES_NAMES = frozenset({"exec", "globals", "locals", "setattr", "vars"})
 """Functions by which a module can get names that its text does not show."""
@@ -35,6 +36,7 @@ class Names:
     complete: bool
 
 
+@lru_cache(maxsize=16)  # a submit asks three things of a file, and a sweep a thousand times the same
 def parse(content: bytes, path: str) -> ast.Module:
     """Return the syntax tree of a file's content; raises NotPython when it cannot be compiled."""
     try:

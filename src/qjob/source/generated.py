@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedSource:
-    """A folder of code that lies in memory; beside `qjob.source.path.PackedSource`, which lies on the disk.
+    """A folder of code that lies in memory; beside `qjob.source.packed.PackedSource`, which lies on the disk.
 
     Attributes:
         name: the name of the folder, the one entry below the job's ``source/``.
@@ -24,6 +24,24 @@ class GeneratedSource:
     contents: Mapping[str, bytes]
     git_commit: str | None = None
     imports: tuple[str, ...] = ()
+
+    @property
+    def is_directory(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Nothing: all of it was written for the job."""
+        return ()
+
+    def texts(self) -> Iterable[bytes]:
+        """Return what the files hold, with the texts and constants of the user's functions as they are."""
+        return self.contents.values()
+
+    def root_requirements(self) -> bytes | None:
+        """Return None: what the job needs is asked for by itself."""
+        return None
 
     def write_to(self, directory: Path) -> None:
         """Write the folder to ``directory/<name>``; raises OSError."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from qjob.source.generated import GeneratedSource
 from qjob.source.packed import PackedSource
 
@@ -13,14 +11,9 @@ _PATHS = (b"/opt/braket", b"/opt/ml", b"/opt/jobs")  # the last holds Braket's d
 def mentions_container_paths(source: PackedSource | GeneratedSource) -> bool:
     """Say whether a file of the source names one of the container's paths.
 
-    Read is what `PackedSource.texts` yields. A path that is put together when the job runs is not seen.
+    Read is what the source's ``texts`` yields. A path that is put together when the job runs is not seen.
     """
     try:
-        return any(path in text for text in _texts(source) for path in _PATHS)
+        return any(path in text for text in source.texts() for path in _PATHS)
     except OSError:
         return False  # a file has gone meanwhile, of which the copy will tell
-
-
-def _texts(source: PackedSource | GeneratedSource) -> Iterable[bytes]:
-    # Generated code holds the texts and the constants of the user's functions as they are.
-    return source.contents.values() if isinstance(source, GeneratedSource) else source.texts()

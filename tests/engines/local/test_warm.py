@@ -163,7 +163,7 @@ def run_warm(service: Service, settings: Settings, run: Callable[..., Job]) -> C
 
 
 def until_ready(settings: Settings, job: Job) -> None:
-    """Wait for the zygote of jobs like this one, which begins to be made when the first has ended."""
+    """Wait for the zygote of jobs like this one, which is made beside the first."""
     modules = [
         name for name in job.metadata()["qjob"]["imports"] if name.partition(".")[0] not in sys.stdlib_module_names
     ]
@@ -290,9 +290,7 @@ def test_a_package_that_has_changed_is_imported_anew(
     assert reported(run(service, script, python=python)) == {"value": "two"}
 
 
-def test_code_of_the_users_own_is_never_kept(
-    service: Service, tmp_path: Path, run: Callable[..., Job], run_warm: Callable[..., Job]
-) -> None:
+def test_code_of_the_users_own_is_never_kept(service: Service, settings: Settings, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "helper.py").write_text("value = 1")
@@ -302,6 +300,7 @@ def test_code_of_the_users_own_is_never_kept(
         job = Job(service.submit(prepare(Request(source=own, grace_s=1.0))).id, service=service)
         job.wait()
         assert reported(job) == {"value": value}
+        until_ready(settings, job)
 
 
 def test_another_environment_is_another_zygote(service: Service, settings: Settings, run: Callable[..., Job]) -> None:

@@ -137,8 +137,9 @@ class Dispatcher:
         if sum(job.slots for job in running) < slots:
             for job in list(may_start(self._queue.in_state("waiting"), running, slots)):
                 self._start(job)
-        running = list(self._queue.in_state("running"))
-        for job in list(guests(self._queue.waiting_children([job.id for job in running]), running)):
+                running.append(job)
+        children = self._queue.waiting_children([job.id for job in running])
+        for job in list(guests(children, running)):
             self._start(job)
 
     def _start(self, job: QueuedJob) -> None:

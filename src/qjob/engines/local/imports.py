@@ -2,8 +2,8 @@
 
 The test is not which libraries are trusted but what they left behind. A thread that is still there after a fork
 belongs to somebody who does not prepare for forks; the pools of OpenBLAS and OpenMP runtimes that do are gone
-then, and come back when they are needed. Sockets, GPUs, child processes, signal handlers, limits and output
-would be shared or lost, so that any of them rules the modules out.
+then, and come back when they are needed. Open files (forks share their position), sockets, GPUs, child
+processes, signal handlers, limits and output would be shared or lost, so that any of them rules the modules out.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ from typing import Any
 from qjob.runner.environment import JOB_ID
 
 _LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
+_HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
+"""What has no position that forks could share."""
+_CHOSEN_BITS = 64
+UNMARKED = "-" * 15
+"""What stands in the place of a job's id."""
 _SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -67,8 +72,7 @@ class ImportedState:
 
     def problem_since(self, before: ImportedState) -> str | None:
         """Say why a process in this state may not be forked; None when it may."""
-        opened = [what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what]
-        felt = [what for what in opened if what not in _HARMLESS]
+        felt = [what for what in self._opened_since(before).values() if what not in _HARMLESS]
         checks = {
             f"opened {', '.join(felt)}": bool(felt),
             "started a process": self.children > before.children,
@@ -79,17 +83,20 @@ class ImportedState:
         }
         return next((problem for problem, is_so in checks.items() if is_so), None)
 
-    def since(self, before: ImportedState, mark: Mark) -> Changes:
+    def since(self, before: ImportedState, mark: Mark, generators: list[random.Random]) -> Changes:
         """Return what a forked process has to do once more, in the environment of its job."""
         mine, theirs = self.variables, before.variables
         return Changes(
             set_variables={key: value for key, value in mine.items() if theirs.get(key) != value},
             removed_variables=tuple(key for key in theirs if key not in mine),
-            descriptors={fd: what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what},
+            descriptors=self._opened_since(before),
             mark=mark,
-            generators=tuple(_generators),
+            generators=tuple(generators),
             bit_generators=tuple(_bit_generators()),
         )
+
+    def _opened_since(self, before: ImportedState) -> dict[int, str]:
+        return {fd: what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what}
 
 
 class Mark:
@@ -131,21 +138,14 @@ class Changes:
     bit_generators: tuple[Any, ...] = ()
 
 
-_CHOSEN_BITS = 64
-UNMARKED = "-" * 15
-"""What stands in the place of a job's id."""
-_HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
-"""What has no position that forks could share."""
-_generators: list[random.Random] = []
-
-
-def import_all(modules: list[str]) -> str | None:
+def import_all(modules: list[str], generators: list[random.Random]) -> str | None:
     """Import the installed ones of these modules; return why that is of no use, or None.
 
-    What is not installed here, but lies in the user's own folders, is left to the job.
+    What is not installed here, but lies in the user's own folders, is left to the job. Python's generators that
+    were made without a seed meanwhile are added to ``generators``.
     """
     places = _installed_places()
-    with _output_kept() as output, _generators_noted():
+    with _output_kept() as output, _noted(generators):
         for module in modules:
             if not _is_installed(module, places):
                 continue
@@ -218,14 +218,14 @@ def _output_kept() -> Iterator[int]:
 
 
 @contextmanager
-def _generators_noted() -> Iterator[None]:
+def _noted(generators: list[random.Random]) -> Iterator[None]:
     """Note the generators that are made without a seed: forks would all draw the same numbers from them."""
     original = random.Random.__init__
 
     def noting(self: random.Random, x: Any = None) -> None:
         original(self, x)
         if x is None:
-            _generators.append(self)
+            generators.append(self)
 
     random.Random.__init__ = noting  # type: ignore[method-assign]
     try:

@@ -1,7 +1,7 @@
 """WarmPool: the dispatcher's zygotes, one for each interpreter, environment and set of imports that jobs have.
 
-A job for which a zygote is ready starts in it; any other starts cold, and its kind gets a zygote as soon as
-another job waits or this one has ended. Nothing waits for a zygote, and one that fails costs nothing but itself.
+A job for which a zygote is ready starts in it; any other starts cold, and its kind gets a zygote beside it.
+Nothing waits for a zygote, and one that fails costs nothing but itself.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import sys
 import traceback
 from collections.abc import Callable
@@ -46,14 +47,17 @@ def main(control: int) -> None:
     mark = Mark()
     modules = os.read(control, 1 << 20).decode().split()
     before = ImportedState.now()
-    problem = import_all(modules) or ImportedState.now().problem_since(before)
+    generators: list[random.Random] = []
+    problem = import_all(modules, generators)
+    after = ImportedState.now()
+    problem = problem or after.problem_since(before)
     try:
         os.write(control, (problem or "ready").encode())
     except OSError:
         return  # the dispatcher is gone
     if problem:
         return
-    changes, freshness = ImportedState.now().since(before, mark), Freshness()
+    changes, freshness = after.since(before, mark, generators), Freshness()
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not copy what it shares with us
     begins = _serve_until_forked(control, freshness.is_lost)
