@@ -16,6 +16,7 @@ import pytest
 
 from qjob.config import Device, Settings, file_system, load_settings, prepare_home, submitter_environment, wants_colour
 from qjob.errors import HomeError, SettingsError
+from qjob.folder import JobFolder
 
 ARN = "arn:aws:braket:us-east-1::device/qpu/acme/one"
 
@@ -409,3 +410,8 @@ def test_a_home_that_the_index_cannot_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match="its path is no UTF-8, as the index needs it to be"):
         prepare_home(settings_for(home))
     assert not home.exists()
+
+
+def test_the_runner_finds_the_environments_where_the_settings_have_them(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    assert JobFolder(settings.jobs / "id").environments == settings.environments

@@ -63,6 +63,11 @@ class Settings:
         return self.home / "jobs"
 
     @property
+    def environments(self) -> Path:
+        """The environments of Python that jobs share; `JobFolder.environments` is the same, as a runner sees it."""
+        return self.home / "environments"
+
+    @property
     def index_file(self) -> Path:
         """The index over them."""
         return self.index / "index.db"

@@ -169,7 +169,7 @@ def _warm_starts(settings: Settings) -> Iterator[Finding]:
 
 def _environments(session: Session) -> Iterator[Finding]:
     """Yield the environments that jobs share, see docs/environments.md."""
-    found = describe(session.settings.home / "environments")
+    found = describe(session.settings.environments)
     size = size_text(sum(each.size_bytes for each in found))
     unfinished = sum(not each.finished and not each.in_use for each in found)
     yield Finding("environments", f"{len(found)}, {size}; 'qjob prune' removes those that no job has used for long")

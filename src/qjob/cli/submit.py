@@ -111,8 +111,8 @@ def submit(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
     """Submit a job and print its id.
 
     SCRIPT is a Python file, a folder of code, an archive of one or the name of an installed package; it is copied
-    as it is now. The id is all that is printed on
-    stdout, so that it can be kept in a variable. The job waits for its turn and runs on its own.
+    as it is now. The id is all that is printed on stdout, so that it can be kept in a variable. The job waits for
+    its turn and runs on its own.
 
     \b
       job=$(qjob submit vqe.py -p theta=0.5 --tag sweep=h2)
@@ -131,8 +131,8 @@ def run(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
     """Submit a job and follow its log to its end.
 
     SCRIPT is a Python file, a folder of code, an archive of one or the name of an installed package; it is copied
-    as it is now. stdout gets what the job prints,
-    byte for byte; what the job waits for and how it ended is told on stderr. The exit code tells how it ended.
+    as it is now. stdout gets what the job prints, byte for byte; what the job waits for and how it ended is told on
+    stderr. The exit code tells how it ended.
 
     Ctrl-C detaches: the job goes on, `qjob logs -f` comes back to it, `qjob cancel` ends it. Detaching is no
     failure, and its exit code is 0.

@@ -53,7 +53,7 @@ def prune(session: Session, unused_for: float) -> None:
     \b
       qjob prune --unused-for 7d
     """
-    removed = remove_unused(session.settings.home / "environments", unused_for / _DAY_S)
+    removed = remove_unused(session.settings.environments, unused_for / _DAY_S)
     size = size_text(sum(each.size_bytes for each in removed))
     say(f"{len(removed)} environment{'' if len(removed) == 1 else 's'} removed, {size}.")
 
