@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,7 @@ class KillsBetweenFolderAndRow(Store):
 
 
 class KillsBeforeTaking(MoodyEngine):
-    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
+    def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
         os._exit(9)
 
 
@@ -139,7 +139,7 @@ def test_a_submitter_killed_before_the_engine_has_the_job_is_settled_too(scene: 
 def test_a_job_that_the_engine_took_before_the_kill_is_not_taken_twice(scene: Scene) -> None:
     service = scene.service()
     record = submit_without_ref(scene, service)
-    scene.engine.submit(service.folder(record.id), record.spec)
+    scene.engine.submit([(service.folder(record.id), record.spec)])
     scene.engine.step()
     assert service.record(record.id).ref == f"fake-{record.id}"
     assert service.record(record.id).status is JobStatus.RUNNING
@@ -391,6 +391,149 @@ def test_an_index_that_is_full_does_not_hide_the_end(scene: Scene) -> None:
         assert service.wait(record.id, timeout_s=20).status is JobStatus.COMPLETED
     store.full = False
     assert service.record(record.id) == service.folder(record.id).read_record()
+
+
+# Many that are looked at
+
+
+class CountingStore(Store):
+    """An index that counts the transactions in which jobs are changed, and the records that are read.
+
+    Attributes:
+        batches: how many jobs were changed in each transaction.
+        read: the ids of the jobs whose records were read by id.
+        late: called before the next transaction of several jobs.
+    """
+
+    def __init__(self, index: Path, jobs: Path) -> None:
+        super().__init__(index, jobs)
+        self.batches: list[int] = []
+        self.read: list[str] = []
+        self.late: Callable[[], object] = bool
+
+    def get(self, ids: Sequence[str]) -> dict[str, JobRecord]:
+        self.read.extend(ids)
+        return super().get(ids)
+
+    def change_many(self, changes: Sequence[tuple[JobRecord, int]], write: Callable[[JobRecord], None]) -> set[str]:
+        if len(changes) > 1:
+            late, self.late = self.late, bool
+            late()
+        done = super().change_many(changes, write)
+        self.batches.append(len(done))
+        return done
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A service over an index that counts."""
+
+    store: CountingStore
+    service: Service
+
+
+@pytest.fixture
+def counted(scene: Scene) -> Counted:
+    store = CountingStore(scene.index, scene.jobs)
+    scene.stores.append(store)
+    service = Service(store=store, engine_of=scene.engine_of, jobs=scene.jobs, now=scene.clock)
+    return Counted(store, service)
+
+
+def test_jobs_that_just_wait_are_not_even_read(scene: Scene, counted: Counted) -> None:
+    records = [scene.submitted(scene.service()) for _ in range(5)]
+    scene.engine.calls.clear()
+    assert counted.service.find(Query(limit=2)) == [records[4], records[3]]
+    assert (counted.store.read, scene.engine.calls) == ([], ["observe"])
+
+
+def test_of_many_that_wait_the_one_with_a_cancel_mark_is_ended(scene: Scene, counted: Counted) -> None:
+    records = [scene.submitted(scene.service()) for _ in range(4)]
+    counted.service.folder(records[2].id).write_cancel_mark(CancelMark(time=scene.clock()))
+    counted.service.find(Query())
+    assert counted.store.read == [records[2].id]
+    assert end_of(scene, records[2].id).status is JobStatus.CANCELLED
+
+
+def end_all(scene: Scene) -> None:
+    """Let the engine run all jobs to their ends, which nobody has looked at yet."""
+    while any(not (scene.jobs / name / "outcome.json").exists() for name in os.listdir(scene.jobs)):
+        scene.engine.step()
+
+
+def test_many_that_ended_are_put_on_record_together(scene: Scene, counted: Counted) -> None:
+    records = [scene.submitted(scene.service()) for _ in range(5)]
+    end_all(scene)
+    found = counted.service.find(Query())
+    assert [record.status for record in found] == [JobStatus.COMPLETED] * 5
+    assert counted.store.batches == [5]
+    for record in records:
+        folder = counted.service.folder(record.id)
+        assert folder.read_record() == counted.store.get([record.id])[record.id]
+        assert not folder.environment.exists()
+
+
+def test_of_many_the_one_that_somebody_else_has_changed_meanwhile_is_not_lost(scene: Scene, counted: Counted) -> None:
+    records = [scene.submitted(scene.service()) for _ in range(3)]
+    end_all(scene)
+    other = scene.service()
+    counted.store.late = lambda: other.record(records[1].id)
+    found = counted.service.find(Query())
+    assert [record.status for record in found] == [JobStatus.COMPLETED] * 3
+    assert counted.store.batches == [2, 0]  # the third by itself, and it was there already
+    versions = {record.id: record.version for record in found}
+    assert versions[records[1].id] == other.record(records[1].id).version
+    for record in found:
+        assert counted.service.folder(record.id).read_record() == record
+
+
+def test_of_many_the_one_that_cannot_be_written_holds_up_no_other(scene: Scene, counted: Counted) -> None:
+    records = [scene.submitted(scene.service()) for _ in range(3)]
+    end_all(scene)
+    copy = counted.service.folder(records[1].id).record
+    copy.unlink()
+    copy.mkdir()  # so that it cannot be replaced
+    with pytest.warns(RuntimeWarning, match=f"job {records[1].id} is COMPLETED, which cannot be put on record"):
+        found = counted.service.look([record.id for record in records])
+    assert {record.status for record in found.values()} == {JobStatus.COMPLETED}
+    on_record = {job_id: record.status for job_id, record in counted.store.get(list(found)).items()}
+    assert on_record == {
+        records[0].id: JobStatus.COMPLETED,
+        records[1].id: JobStatus.QUEUED,
+        records[2].id: JobStatus.COMPLETED,
+    }
+
+
+class KillsBetweenFoldersAndRows(Store):
+    def change_many(self, changes: Sequence[tuple[JobRecord, int]], write: Callable[[JobRecord], None]) -> set[str]:
+        if len(changes) == 1:
+            return super().change_many(changes, write)
+
+        def write_and_die_with_the_last(record: JobRecord) -> None:
+            write(record)
+            if record.id == changes[-1][0].id:
+                os._exit(9)
+
+        return super().change_many(changes, write_and_die_with_the_last)
+
+
+def test_who_is_killed_between_the_folders_and_the_rows_leaves_rows_that_lag(scene: Scene) -> None:
+    records = [scene.submitted(scene.service()) for _ in range(3)]
+    end_all(scene)
+
+    def look_and_die() -> None:
+        store = KillsBetweenFoldersAndRows(scene.index, scene.jobs)
+        Service(store=store, engine_of=scene.engine_of, jobs=scene.jobs, now=scene.clock).find(Query())
+
+    in_a_killed_process(look_and_die)
+    service = scene.service()
+    lagging = scene.stores[-1].get([record.id for record in records])
+    assert {record.status for record in lagging.values()} == {JobStatus.QUEUED}
+    for record in records:
+        assert service.folder(record.id).read_record().status is JobStatus.COMPLETED
+    found = service.find(Query())
+    assert [service.folder(record.id).read_record() for record in found] == found
+    assert {record.status for record in found} == {JobStatus.COMPLETED}
 
 
 # Several at once

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qjob.model.naming import ARN_PREFIX, ID_PATTERN, arn_of, default_name, job_id, name_problem
+from qjob.model.naming import ARN_PREFIX, ID_PATTERN, arn_of, default_name, job_id, name_problem, time_us_of
 
 BRAKET_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,49}")
 """The service model's pattern of jobName, and its limit of 50 characters."""
@@ -26,6 +26,7 @@ def test_ids_sort_by_time(first: int, second: int, one: int, other: int) -> None
 def test_an_id_looks_like_one(time_us: int, bits: int) -> None:
     made = job_id(time_us, bits)
     assert ID_PATTERN.fullmatch(made)
+    assert time_us_of(made) == time_us
     assert arn_of(made) == ARN_PREFIX + made
     assert re.fullmatch(r"arn:[a-z]+:braket:[^:]*:\d{12}:job/.*", arn_of(made))
 

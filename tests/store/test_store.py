@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from qjob.errors import InvalidInput, StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 from qjob.model.naming import job_id
 from qjob.model.record import JobRecord
+from qjob.model.spec import SweepPoint
 from qjob.model.status import JobStatus
+from qjob.model.sweep import SweepRecord
 from qjob.store.store import SCHEMA_VERSION, Query, Store
 from qjob.testing import make_spec
 from strategies import records
@@ -154,6 +156,152 @@ def test_deleting_is_harmless_to_repeat(store: Store) -> None:
     assert store.get([id_of(1)]) == {}
     store.insert(record_of(1))
     assert store.find(Query(tags={"sweep": "h2"})) == []
+
+
+def test_many_changes_are_made_at_once_each_by_its_version(store: Store) -> None:
+    for number in range(3):
+        store.insert(record_of(number))
+    store.change(moved(record_of(1), JobStatus.RUNNING), 1, keep)
+    written: list[JobRecord] = []
+    changes = [(moved(record_of(number), JobStatus.CANCELLED), 1) for number in (0, 1, 2, 3)]
+    assert store.change_many(changes, written.append) == {id_of(0), id_of(2)}
+    assert [record.id for record in written] == [id_of(0), id_of(2)]
+    statuses = [record.status for record in store.find(Query())]
+    assert statuses == [JobStatus.CANCELLED, JobStatus.RUNNING, JobStatus.CANCELLED]
+
+
+def test_of_many_changes_none_is_made_when_a_folder_cannot_be_written(store: Store) -> None:
+    for number in range(2):
+        store.insert(record_of(number))
+
+    def refuse_the_second(record: JobRecord) -> None:
+        if record.id == id_of(1):
+            raise OSError(28, "No space left on device")
+
+    changes = [(moved(record_of(number), JobStatus.RUNNING), 1) for number in range(2)]
+    with pytest.raises(OSError, match="No space left"):
+        store.change_many(changes, refuse_the_second)
+    assert store.find(Query()) == [record_of(1), record_of(0)]
+
+
+def test_deleting_a_damaged_row_takes_its_tags_too(index: Path, make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    store.insert(record_of(7, tags={"sweep": "h2"}))
+    _execute(index, f"UPDATE job SET record = '{{' WHERE id = '{id_of(7)}'")
+    store.delete(id_of(7))
+    assert store.insert(record_of(7))
+    assert store.find(Query(tags={"sweep": "h2"})) == []
+
+
+# Sweeps
+
+
+def sweep_of(number: int, **fields: Any) -> SweepRecord:
+    """Return a sweep; its id is one that no job of the tests has."""
+    created_at = START + timedelta(seconds=number, milliseconds=500)
+    sweep_id = job_id(int(created_at.timestamp() * 1e6), 0)
+    return SweepRecord(**{"id": sweep_id, "name": "scan", "created_at": created_at, "points": 2, **fields})
+
+
+def points_of(sweep: SweepRecord, numbers: Sequence[int], status: JobStatus = JobStatus.QUEUED) -> list[JobRecord]:
+    return [
+        record_of(number, status, sweep_point=SweepPoint(sweep=sweep.id, number=point))
+        for point, number in enumerate(numbers)
+    ]
+
+
+def test_a_sweep_is_put_on_record_with_its_jobs(make_store: Callable[[], Store]) -> None:
+    store, other = make_store(), make_store()
+    sweep = sweep_of(0, varied=("theta",), concurrency=3, resumed_from="x")
+    points = points_of(sweep, [1, 2])
+    assert store.insert_many(points, sweep)
+    assert other.sweep(sweep.id) == sweep
+    assert other.sweep_jobs(sweep.id) == [id_of(1), id_of(2)]
+    assert other.get([id_of(2)]) == {id_of(2): points[1]}
+    assert other.find(Query(sweep=sweep.id)) == points[::-1]
+    assert other.find(Query(alone=True)) == []
+    assert (store.sweep("none"), store.sweep_jobs("none")) == (None, [])
+
+
+@pytest.mark.parametrize("taken", ["job", "sweep", "the sweep's by a job", "a job's by a sweep"])
+def test_a_sweep_with_an_id_that_is_taken_is_not_put_on_record(store: Store, taken: str) -> None:
+    there = sweep_of(0)
+    assert store.insert_many([], there)
+    assert store.insert(record_of(5))
+    sweep, numbers = sweep_of(1), [1, 2]
+    if taken == "job":
+        numbers = [1, 5]
+    elif taken == "sweep":
+        sweep = there
+    elif taken == "the sweep's by a job":
+        sweep = replace(sweep, id=id_of(5))
+    points = points_of(sweep, numbers)
+    if taken == "a job's by a sweep":
+        points = [points[0], replace(points[1], id=there.id)]
+    assert not store.insert_many(points, sweep)
+    assert store.find(Query()) == [record_of(5)]
+    assert store.find_sweeps(Query()) == [there]
+
+
+def test_a_job_gets_no_id_of_a_sweep(store: Store) -> None:
+    sweep = sweep_of(0)
+    store.insert_many([], sweep)
+    assert not store.insert(replace(record_of(1), id=sweep.id))
+
+
+def test_sweeps_are_found_by_name_and_by_the_beginning_of_their_id(store: Store) -> None:
+    sweeps = [sweep_of(number, name=name) for number, name in enumerate(("a", "b", "a", "b"))]
+    for sweep in sweeps:
+        store.insert_many([], sweep)
+    assert store.newest_sweep_by_name("a") == sweeps[2].id
+    assert store.newest_sweep_by_name("c") is None
+    assert store.sweep_ids_by_prefix(sweeps[1].id, limit=2) == [sweeps[1].id]
+    assert store.sweep_ids_by_prefix("", limit=3) == [sweep.id for sweep in sweeps[:3]]
+    assert store.find_sweeps(Query(limit=2)) == [sweeps[3], sweeps[2]]
+
+
+def test_the_jobs_of_sweeps_are_counted_by_their_state(store: Store) -> None:
+    one, other, empty = (sweep_of(number) for number in range(3))
+    store.insert_many(points_of(one, [10, 11], JobStatus.RUNNING), one)
+    store.insert_many(points_of(other, [20, 21, 22]), other)
+    store.change(moved(store.get([id_of(21)])[id_of(21)], JobStatus.FAILED), 1, keep)
+    store.insert(record_of(30, JobStatus.RUNNING))
+    assert store.sweep_counts([one.id, other.id, empty.id]) == {
+        one.id: {JobStatus.RUNNING: 2},
+        other.id: {JobStatus.QUEUED: 2, JobStatus.FAILED: 1},
+        empty.id: {},
+    }
+
+
+def test_the_active_jobs_are_known_with_their_engines(store: Store) -> None:
+    sweep = sweep_of(0)
+    store.insert_many([replace(point, ref=f"host/{point.id}") for point in points_of(sweep, [1, 2])], sweep)
+    store.insert(record_of(3))
+    store.insert(replace(record_of(4, JobStatus.COMPLETED), ref="host/4"))
+    store.change(replace(moved(record_of(3), JobStatus.RUNNING), ref="host/3"), 1, keep)
+    active = store.active()
+    assert [(job.id, job.ref, job.status) for job in active] == [
+        (id_of(1), f"host/{id_of(1)}", JobStatus.QUEUED),
+        (id_of(2), f"host/{id_of(2)}", JobStatus.QUEUED),
+        (id_of(3), "host/3", JobStatus.RUNNING),
+    ]
+    assert {job.engine for job in active} == {record_of(3).spec.engine}
+    assert store.active_ids() == [id_of(1), id_of(2), id_of(3)]
+    assert store.active_ids(sweep.id) == [id_of(1), id_of(2)]
+
+
+def test_a_sweep_is_deleted_with_its_jobs(store: Store) -> None:
+    sweep, other = sweep_of(0), sweep_of(1)
+    store.insert_many(
+        [replace(point, spec=replace(point.spec, tags={"a": "b"})) for point in points_of(sweep, [1])], sweep
+    )
+    store.insert_many(points_of(other, [2]), other)
+    for _ in range(2):
+        store.delete_sweep(sweep.id)
+        assert store.find_sweeps(Query()) == [other]
+        assert numbers(store.find(Query())) == [2]
+    store.insert(record_of(1))
+    assert store.find(Query(tags={"a": "b"})) == []
 
 
 # Finding
@@ -297,6 +445,14 @@ def test_a_rebuilt_index_has_what_was_read_and_nothing_else(store: Store) -> Non
     assert store.find(Query(tags={"old": "1"})) == []
 
 
+def test_a_rebuilt_index_has_the_sweeps_that_were_read(store: Store) -> None:
+    gone, sweep = sweep_of(0), sweep_of(1)
+    store.insert_many(points_of(gone, [1]), gone)
+    assert store.rebuild(lambda known: [*points_of(sweep, [5, 6]), sweep]) == 2
+    assert store.find_sweeps(Query()) == [sweep]
+    assert store.sweep_counts([sweep.id]) == {sweep.id: {JobStatus.QUEUED: 2}}
+
+
 def test_a_rebuild_that_fails_changes_nothing(store: Store) -> None:
     store.insert(record_of(1))
 
@@ -317,6 +473,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "truncated within the header": lambda index: os.truncate(index, 50),
     "overwritten": lambda index: _overwrite(index.open("r+b")),
     "a row that is no JSON": lambda index: _execute(index, "UPDATE job SET record = '{'"),
+    "a packed row that is cut": lambda index: _execute(index, "UPDATE job SET record = substr(record, 1, 40)"),
+    "a row packed otherwise": lambda index: _execute(index, "UPDATE job SET record = x'ff00'"),
+    "an empty row": lambda index: _execute(index, "UPDATE job SET record = x''"),
     "a row that is no record": lambda index: _execute(index, "UPDATE job SET record = '{}'"),
     "a row that is no object": lambda index: _execute(index, "UPDATE job SET record = '[]'"),
 }

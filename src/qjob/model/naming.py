@@ -6,9 +6,9 @@ import re
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: it sorts as the numbers do, and has no ``i``, ``l``, ``o`` or ``u`` to misread."""
-_TIME_CHARS = 11  # 55 bits of microseconds since 1970: enough until the year 3111
+TIME_CHARS = 11  # of an id: 55 bits of microseconds since 1970: enough until the year 3111
 _RANDOM_CHARS = 4
-ID_PATTERN = re.compile(f"[{ALPHABET}]{{{_TIME_CHARS + _RANDOM_CHARS}}}")
+ID_PATTERN = re.compile(f"[{ALPHABET}]{{{TIME_CHARS + _RANDOM_CHARS}}}")
 ARN_PREFIX = "arn:qjob:braket:local:000000000000:job/"
 NAME_PATTERN = re.compile(r"(?!-)[A-Za-z0-9-]{1,50}(?<!-)")
 NAME_RULE = "1 to 50 letters, digits and hyphens, with no hyphen first or last"
@@ -19,7 +19,15 @@ def job_id(time_us: int, random_bits: int) -> str:
 
     ``random_bits`` (20 of them count) keeps apart ids that two processes make in one microsecond.
     """
-    return _base32(time_us, _TIME_CHARS) + _base32(random_bits, _RANDOM_CHARS)
+    return _base32(time_us, TIME_CHARS) + _base32(random_bits, _RANDOM_CHARS)
+
+
+def time_us_of(job_id: str) -> int:
+    """Return the time that an id was made of, in microseconds since 1970."""
+    time_us = 0
+    for character in job_id[:TIME_CHARS]:
+        time_us = time_us << 5 | ALPHABET.index(character)
+    return time_us
 
 
 def arn_of(job_id: str) -> str:

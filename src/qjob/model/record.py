@@ -241,12 +241,11 @@ def _duration_ms(record: JobRecord) -> int | None:
 
 
 def _spec_of(data: Mapping[str, Any]) -> JobSpec:
-    spec = spec_from_json(data)
-    checkpoints = spec.checkpoint_config
-    if checkpoints.s3Uri == _file_uri(data["qjob"]["folder"], "checkpoints"):
+    checkpoints = data["checkpointConfig"]
+    if checkpoints.get("s3Uri") == _file_uri(data["qjob"]["folder"], "checkpoints"):
         # get_job filled in our own folder, which the user did not ask for.
-        return replace(spec, checkpoint_config=replace(checkpoints, s3Uri=None))
-    return spec
+        data = {**data, "checkpointConfig": {**checkpoints, "s3Uri": None}}
+    return spec_from_json(data)
 
 
 def _optional_time(text: str | None) -> datetime | None:
@@ -254,4 +253,4 @@ def _optional_time(text: str | None) -> datetime | None:
 
 
 def _file_uri(folder: str, name: str) -> str:
-    return "file://" + quote(f"{folder}/{name}", errors="surrogateescape")
+    return f"file://{quote(folder, errors='surrogateescape')}/{name}"  # the names that we give need no quoting
