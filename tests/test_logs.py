@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qjob.folder import JobFolder
-from qjob.logs import INDEX_LINE_BYTES, LogPiece, LogReader, TimeIndex
+from qjob.log_index import INDEX_LINE_BYTES, TimeIndex
+from qjob.logs import LogPiece, LogReader
 
 
 class Output:
@@ -283,7 +285,7 @@ def test_a_time_is_looked_up_by_offset(output: Output) -> None:
         output.write(0, b"1234567\n")
     index = TimeIndex(output.folder.log_index(0))
     assert [index.time_of(offset) for offset in range(801)] == [output.time_of(0, offset) for offset in range(801)]
-    assert index.times() == output.came[0]
+    assert list(index.entries()) == output.came[0]
 
 
 def test_the_first_byte_since_a_time_is_found(output: Output) -> None:
@@ -307,13 +309,13 @@ def test_a_last_entry_that_was_cut_does_not_count(output: Output, rest: bytes) -
     with output.folder.log_index(0).open("ab") as file:
         file.write(rest)
     index = TimeIndex(output.folder.log_index(0))
-    assert index.times() == output.came[0]
+    assert list(index.entries()) == output.came[0]
     assert index.time_of(99) == output.now
 
 
 def test_without_an_index_there_are_no_times(tmp_path: Path) -> None:
     index = TimeIndex(tmp_path / "missing")
-    assert (index.time_of(0), index.times(), index.offset_at(0.0)) == (0.0, [], -1)
+    assert (index.time_of(0), list(index.entries()), index.offset_at(0.0)) == (0.0, [], -1)
 
 
 @pytest.mark.parametrize("junk", [b"\0" * INDEX_LINE_BYTES, b"x" * (INDEX_LINE_BYTES - 1) + b"\n"])
@@ -327,3 +329,90 @@ def test_a_damaged_index_costs_times_and_no_bytes(output: Output, junk: bytes) -
         assert b"".join(piece.data for piece in pieces) == b"a\nb\n"
         for data, time_of in LogReader(output.folder, instances).blocks(final=True):
             assert all(isinstance(time_of(offset), float) for offset in range(len(data)))
+
+
+# From the middle
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=steps, count=st.integers(1, 12), instances=st.sampled_from([[1], [0, 1, 2], [2, 0]]))
+def test_the_last_lines_are_those_that_come_last(steps: list[Step], count: int, instances: list[int]) -> None:
+    with new_output() as output:
+        play(output, steps)
+        reader = LogReader(output.folder, instances)
+        reader.skip_to_last(count)
+        assert list(reader.lines(final=True)) == list(LogReader(output.folder, instances).lines(final=True))[-count:]
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=steps, since_s=st.floats(-1, 20), instances=st.sampled_from([[1], [0, 1, 2]]))
+def test_the_lines_since_a_time_are_those_that_came_then_or_later(
+    steps: list[Step], since_s: float, instances: list[int]
+) -> None:
+    with new_output() as output:
+        since = output.now + since_s
+        play(output, steps)
+        reader = LogReader(output.folder, instances)
+        reader.skip_to_time(since)
+        expected = [line for line in LogReader(output.folder, instances).lines(final=True) if line.time >= since]
+        assert [line for line in reader.lines(final=True) if line.time >= since] == expected
+
+
+def test_what_comes_after_the_last_lines_is_read_too(output: Output) -> None:
+    output.write(0, b"a\nb\nc")
+    reader = LogReader(output.folder, [0])
+    reader.skip_to_last(2)
+    assert [piece.data for piece in reader.pieces(final=False)] == [b"b\nc"]
+    output.write(0, b"d\ne\n")
+    assert [piece.data for piece in reader.pieces(final=False)] == [b"d\ne\n"]
+
+
+def test_since_begins_with_a_whole_line(output: Output) -> None:
+    output.write(0, b"one\ntw")
+    output.write(0, b"o\nthree\n")
+    reader = LogReader(output.folder, [0])
+    reader.skip_to_time(output.now)
+    assert [piece.data for piece in reader.lines(final=True)] == [b"two\n", b"three\n"]
+    reader.skip_to_time(output.now + 1)
+    assert list(reader.lines(final=True)) == []
+
+
+def test_last_lines_longer_than_a_block_are_whole(output: Output) -> None:
+    output.write(0, b"first\n" + b"x" * 200_000 + b"\nlast\n")
+    for count, begin in ((1, b"last"), (2, b"xxxx"), (3, b"firs"), (9, b"firs")):
+        reader = LogReader(output.folder, [0])
+        reader.skip_to_last(count)
+        assert b"".join(piece.data for piece in reader.pieces(final=True)).startswith(begin)
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has asked the kernel for in all its reads."""
+    return int(re.findall(r"rchar: (\d+)", Path("/proc/self/io").read_text())[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing else tells how much a process reads")
+@pytest.mark.parametrize("instances", [[0], [0, 1]])
+@pytest.mark.parametrize(
+    "skip",
+    [lambda reader, now: reader.skip_to_last(2), lambda reader, now: reader.skip_to_time(now)],
+    ids=["tail", "since"],
+)
+def test_of_ten_gigabytes_only_the_lines_that_are_wanted_are_read(
+    output: Output, instances: list[int], skip: Callable[[LogReader, float], None]
+) -> None:
+    size, entries = 10_000_000_000, 100_000
+    for instance in instances:
+        with output.folder.log(instance).open("wb") as log:
+            log.truncate(size)  # a hole: no block of the disk is taken
+            log.seek(size - 20)
+            log.write(b"\nthe last\nlines of it")
+        with output.folder.log_index(instance).open("wb") as index:
+            index.writelines(b"%015d %016d\n" % (at * (size // entries), at * 10**6) for at in range(entries))
+            index.write(b"%015d %016d\n" % (size - 19, entries * 10**6))
+    before = bytes_read()
+    reader = LogReader(output.folder, instances)
+    skip(reader, float(entries))
+    lines = [line.data for line in reader.lines(final=True)]
+    assert bytes_read() - before < 1_000_000
+    assert set(lines) <= {b"the last\n", b"lines of it"}
+    assert len(lines) >= 2

@@ -579,6 +579,38 @@ def test_any_log_in_any_chunks_is_read_as_the_plain_reading_does(
     assert repr(columns) == repr(expected)  # the same order, and NaN and -0.0 in the same places
 
 
+@st.composite
+def turns(draw: st.DrawFn) -> bytes:
+    """What a loop writes that reports several metrics each time, begun and ended anywhere."""
+    names, count = draw(st.sampled_from(["ab", "abc", "abcd"])), draw(st.integers(1, 5))
+    iterations = st.none() | st.sampled_from(["0", "-0.0", "1", "2", "nan"])
+    alike, lines = draw(st.booleans()), []
+    for _ in range(count):
+        time, iteration = draw(st.sampled_from(["1", "2", "3", "0", "-0.0", "nan"])), draw(iterations)
+        for name in names:
+            told = iteration if alike else draw(iterations)
+            end = "" if told is None else f" iteration_number={told};"
+            lines.append(f"Metrics - timestamp={time}; {name}={draw(NUMBERS)};{end}\n".encode())
+    return b"".join(lines[draw(st.integers(0, len(names))) : len(lines) - draw(st.integers(0, len(names)))])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    logs=st.lists(turns(), max_size=3), metric_type=st.sampled_from(MetricType), kept=st.sampled_from(MetricStatistic)
+)
+def test_turns_are_read_as_the_plain_reading_does(
+    logs: list[bytes], metric_type: MetricType, kept: MetricStatistic
+) -> None:
+    columns = parsed(*logs, metric_type=metric_type, statistic=kept)
+    assert repr(columns) == repr(reference(b"".join(logs), metric_type, kept))
+
+
+def test_what_is_reported_last_is_last_where_turns_meet_in_one_row() -> None:
+    lines = ["a=1; iteration_number=9;", "b=1; iteration_number=2;", "a=1; iteration_number=1;", "b=1;"]
+    log = "".join(f"Metrics - timestamp=1; {line}\n" for line in lines).encode()
+    assert parsed(log, statistic=MetricStatistic.LAST)["iteration_number"] == [1.0]
+
+
 def chunks(log: bytes, cuts: Iterable[int]) -> list[bytes]:
     """Cut the log after the lines of these numbers, as far as there are such."""
     lines = re.findall(rb"[^\n]*\n|[^\n]+", log)

@@ -44,6 +44,11 @@ def odd(home: Path) -> None:
             b"2001-09-09T01:46:41.000Z energy=1\n2001-09-09T01:46:43.000Z last",
         ),
         (["-f", "--grep", "energy"], b"energy=1\n"),
+        (["--tail", "1"], b"last"),
+        (["-n", "2"], b"\xe9nergy=2\nlast"),
+        (["-f", "--tail", "3"], b"energy=1\n\xe9nergy=2\nlast"),
+        (["--tail", "99"], ODD),
+        (["--tail", "3", "--since", "2001-09-09T01:46:42Z", "--grep", "n"], b"\xe9nergy=2\n"),
     ],
 )
 def test_what_is_printed(invoke: Invoke, arguments: list[str], printed: bytes) -> None:
@@ -64,6 +69,7 @@ def several(home: Path) -> None:
     [
         ([], "a\nb\nc\nd\n"),
         (["--instance", "1"], "b\nd\n"),
+        (["--tail", "3"], "b\nc\nd\n"),
         (
             ["--timestamps", "--since", "2001-09-09T01:46:42Z"],
             "2001-09-09T01:46:42.000Z [0] c\n2001-09-09T01:46:43.000Z [1] d\n",

@@ -28,27 +28,43 @@ _Change = Callable[[LogPiece], LogPiece | None]
 @click.option(
     "--instance", type=click.IntRange(min=0), metavar="N", help="Of this instance only; default: of all, by time."
 )
+@click.option("-n", "--tail", type=click.IntRange(min=1), metavar="N", help="Of what is there, the last N lines only.")
 @click.option("--grep", "pattern", type=PATTERN, help="Only lines in which this regular expression is found.")
 @click.option("--since", type=MOMENT, help="Only lines since then: how long ago (10m, 2h), or a date and time.")
 @click.option("--timestamps", is_flag=True, help="Begin lines with the UTC time when they came, and the instance.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors.")
 @pass_session
-def logs(session: Session, /, job: str, following: bool, instance: int | None, quiet: bool, **chosen: Any) -> None:
+def logs(
+    session: Session,
+    /,
+    job: str,
+    following: bool,
+    instance: int | None,
+    tail: int | None,
+    since: datetime | None,
+    quiet: bool,
+    **chosen: Any,
+) -> None:
     """Print the output of a job.
 
-    Byte for byte as it came, and of all instances in the order of time. Ctrl-C ends only the printing; with
-    -f, the exit code tells how the job ended.
+    Byte for byte as it came, and of all instances in the order of time. With --tail and --since, what is not
+    shown is not read either, however long the log is; --grep then chooses of what is left. Ctrl-C ends only the
+    printing; with -f, the exit code tells how the job ended.
 
     \b
-      qjob logs -f vqe-1774965600000
+      qjob logs -f --tail 20 vqe-1774965600000
       qjob logs vqe-1774965600000 --grep 'energy|warning' --since 10m --timestamps
       qjob logs vqe-1774965600000 --instance 0 | less -R
     """
     service = session.service
     record = service.record(job)
     reader = service.log(record.id, None if instance is None else [instance])
+    if since is not None:
+        reader.skip_to_time(since.timestamp())
+    if tail is not None:
+        reader.skip_to_last(tail)
     several = record.spec.instance_count > 1 and instance is None
-    read = _reading(reader, _changes(several, **chosen))
+    read = _reading(reader, _changes(several, since, **chosen))
     printer = LogPrinter(sys.stdout, instances=record.spec.instance_count)
     code = 0
     with Notices(quiet=quiet) as notices:
@@ -71,7 +87,7 @@ def _print_now(
 
 
 def _changes(
-    several: bool, pattern: re.Pattern[bytes] | None, since: datetime | None, timestamps: bool
+    several: bool, since: datetime | None, pattern: re.Pattern[bytes] | None, timestamps: bool
 ) -> list[_Change]:
     """Return what is done with each line; a line of which nothing is left is not printed."""
     changes: list[_Change] = []

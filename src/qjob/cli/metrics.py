@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from qjob.cli.plot import Curve, plot
+from qjob.cli.plot import Curve, curve_of, plot
 from qjob.cli.render import json_text, metric_names, metrics_table, row_text
 from qjob.cli.session import Session, pass_session
 from qjob.cli.table import csv_text
@@ -136,7 +136,8 @@ def _curve(columns: _Columns, title: str, name: str, rows: Sequence[int]) -> Cur
     if any(over[row] is None for row in rows):
         over, begin = columns["timestamp"], columns["timestamp"][rows[0]]
         label = "seconds"
-    return Curve(title=title, x_label=label, points=[(over[row] - begin, columns[name][row]) for row in rows])
+    xs, ys = [over[row] - begin for row in rows], [columns[name][row] for row in rows]
+    return curve_of(title, label, xs, ys)
 
 
 def _follow(
@@ -145,11 +146,11 @@ def _follow(
     """Show the metrics until the job has ended; return the exit code that tells how that was."""
     on_terminal = sys.stdout.isatty() and output == "table"
     display = _Picture(rows or _ROWS_LIVE, plots is not False) if on_terminal else _Rows(output)
-    reader = service.log(job_id)
+    log = service.metric_log(job_id)
 
     def read(final: bool) -> Iterator[LogPiece]:
-        for data, time_of in reader.blocks(final=final):
-            parser.feed(data, time_of)
+        for lines in log.read(final=final):
+            parser.add(lines)
         display.update(parser.columns, final=final)
         yield from ()  # the pieces are not what is shown
 

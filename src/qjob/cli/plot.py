@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qjob.model.metric_series import buckets_of
+
 MIN_WIDTH = 32
 """The narrowest plot, in characters; a narrower terminal gets one of this width."""
+_MOST_POINTS = 4096  # several for each dot of the widest terminal
 _FEWEST_DIGITS = 4
 _MOST_DIGITS = 9
 _AXIS_CHARS = 2
@@ -25,11 +28,29 @@ class Curve:
         title: stands above it.
         x_label: what it is over, below it.
         points: (x, y) in any order. Those that are not finite cannot be drawn; they are counted.
+        last: the last y, finite or not; None where it is that of the last point.
+        left_out: how many values that are not finite are not among the points.
     """
 
     title: str
     x_label: str
     points: Sequence[Point]
+    last: float | None = None
+    left_out: int = 0
+
+
+def curve_of(title: str, x_label: str, xs: Sequence[float], ys: Sequence[float]) -> Curve:
+    """Return the curve through points in order; of very many, the least and the greatest of each few neighbours."""
+    if len(ys) <= _MOST_POINTS:
+        return Curve(title=title, x_label=x_label, points=list(zip(xs, ys, strict=True)))
+    buckets = buckets_of(xs, ys, _MOST_POINTS // 2)
+    return Curve(
+        title=title,
+        x_label=x_label,
+        points=[(bucket.time, y) for bucket in buckets for y in (bucket.low, bucket.high) if math.isfinite(y)],
+        last=ys[-1],
+        left_out=int(sum(bucket.not_finite for bucket in buckets)),
+    )
 
 
 @dataclass(frozen=True)
@@ -115,11 +136,11 @@ def _range_of(values: Sequence[float]) -> _Range:
 
 
 def _title(curve: Curve, points: Sequence[Point]) -> str:
-    left_out = len(curve.points) - len(points)
-    last = f"  last {curve.points[-1][1]:.9g}" if curve.points else ""
-    if not curve.points:
+    left_out = curve.left_out + len(curve.points) - len(points)
+    if not curve.points and curve.last is None:
         return f"{curve.title}  no values"
-    return curve.title + last + (f"  ({left_out} not finite)" if left_out else "")
+    last = curve.points[-1][1] if curve.last is None else curve.last
+    return f"{curve.title}  last {last:.9g}" + (f"  ({left_out} not finite)" if left_out else "")
 
 
 def _body_line(dots: str, label: str | None, margin: int, style: _Style) -> str:

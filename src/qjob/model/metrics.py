@@ -39,47 +39,15 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qjob.model.config import MetricStatistic, MetricType
-from qjob.model.metric_line import ITERATION, METRIC_TAG, TIMESTAMP
+from qjob.model.metric_line import ITERATION, TIMESTAMP
+from qjob.model.metric_reader import NODE, SHARED, MetricLines, PlainLines, read_metric_lines
 
-_TAG = METRIC_TAG.encode()
-_NODE = "node_id"
 _PIVOTS = {MetricType.TIMESTAMP: TIMESTAMP, MetricType.ITERATION_NUMBER: ITERATION}
-_SHARED = (TIMESTAMP, ITERATION)
-"""What several metrics of a row have in common, one of them its pivot."""
-
-# All for a text that ends in its last ``;``: then no search for one is in vain, and with the possessive repeats
-# and the looks behind this takes time in proportion to the text, whatever a job prints. _WRITTEN is what
-# `metric_line` puts behind the tag.
-_WRITTEN = re.compile(rf" {TIMESTAMP}=([^;=]++); (?!\s*+=)([^;=]++)=([^;=]++);")
-_ASSIGNMENT = re.compile(r"(?<![^\s;=])[^\s;=\w]*+(\w[^\s;=]*+)(?<=\w)\s*+=\s*+([^;]++);")
-_ASSIGNMENT_BEFORE_TAG = re.compile(r"\b(\w++)\s*+=\s*+([^;]++);")
-_SHARED_AT_END = re.compile(rf"(?<!\w)(?:{'|'.join(_SHARED)})\Z")
-_NODE_TAG = re.compile(r"\[([^\]]*)\]")
-
-
-def _plain_line(name: str, number: str) -> bytes:
-    """Return a pattern for the line that `metric_line` writes: all metric lines of most logs.
-
-    The lookbehind ties it to the beginning of a line. A ``^`` in front would do so too, but would keep
-    `re` from searching for the literal prefix.
-    """
-    end = rf"(?: iteration_number={number};\r?\n|\r?\n)"
-    return rf"Metrics - (?<=^Metrics - )timestamp={number}; {name}={number};{end}".encode()
-
-
-# What [^=] and [^;] let through too much (line ends above all), _read_plain finds out for many lines at once:
-# classes that exclude it take half as long again.
-_PLAIN = re.compile(_plain_line("([^=]{1,99}+)", "([^;]{1,40}+)"), re.MULTILINE)
-_TAGGED = re.compile(rb"^\[([^]\n]*+)\]" + _PLAIN.pattern.replace(b"(?<=^Metrics - )", b""), re.MULTILINE)
-_STRICT = _plain_line(r"[^=;\r\n]{1,99}+", r"[-+.\deE]{1,40}+")
-_STRICT_LINES = re.compile(b"%b(?:%b){7,}" % (_STRICT, _STRICT), re.MULTILINE)  # fewer are read one by one
-_BLOCK_BYTES = 1 << 17
 
 _Key = float | tuple[float, float | str]
 """What tells rows apart: the pivot, or the pivot and the node where a line has one."""
@@ -99,18 +67,16 @@ class MetricsParser:
         self._table = _Table(_PIVOTS[metric_type], _RULES[statistic])
 
     def feed(self, data: bytes, time_of: Callable[[int], float]) -> None:
-        """Take in the next lines of the log.
+        """Take in the next lines of the log; see `qjob.model.metric_reader.read_metric_lines`."""
+        for lines in read_metric_lines(data, time_of):
+            self.add(lines)
 
-        Args:
-            data: whole lines, each ended by a line feed and by nothing else; the last may lack its own.
-            time_of: gives the moment, in seconds since 1970, at which the byte at an offset of ``data``
-                came. It is asked about the ``Metrics -`` of lines that name no time, from first to last.
-        """
-        if not data.endswith(b"\n"):
-            data += b"\n"
-        for start, stop in _blocks(data):
-            if not self._take_plain(data[start:stop]):
-                self._take_mixed(data, start, stop, time_of)
+    def add(self, lines: MetricLines) -> None:
+        """Take in lines that were read before; dicts among them are used up."""
+        if isinstance(lines, PlainLines):
+            self._table.add_plain(lines)
+        else:
+            self._table.add_lines(lines)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the table so far: for each column a list with one value per row, None where there is none.
@@ -119,49 +85,10 @@ class MetricsParser:
         """
         return self._table.columns()
 
-    def _take_plain(self, block: bytes) -> bool:
-        """Take in lines of which all metric lines are plain; if one is not, take in none and say so."""
-        batch = _read_plain(block)
-        if batch is None:
-            return False
-        self._table.add_batch(batch)
-        return True
-
-    def _take_mixed(self, data: bytes, start: int, stop: int, time_of: Callable[[int], float]) -> None:
-        for plain in _STRICT_LINES.finditer(data, start, stop):
-            self._take_lines(data, start, plain.start(), time_of)
-            if not self._take_plain(plain[0]):
-                self._take_lines(data, plain.start(), plain.end(), time_of)
-            start = plain.end()
-        self._take_lines(data, start, stop, time_of)
-
-    def _take_lines(self, data: bytes, start: int, stop: int, time_of: Callable[[int], float]) -> None:
-        lines = []
-        for offset, line in _metric_lines(data, start, stop):
-            metrics = _read_line(line)
-            if metrics and TIMESTAMP not in metrics:
-                metrics[TIMESTAMP] = float(time_of(offset))
-            if node := _NODE_TAG.match(line):
-                metrics[_NODE] = node[1]
-            lines.append(metrics)
-        self._table.add_lines(lines)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Plain metric lines, as columns of the same length.
-
-    Attributes:
-        fixed: the times; and the iterations if any line has one, None where a line has none.
-        names: the name of each line's metric.
-        values: its value.
-        nodes: its node, if all of the lines have one; else nothing.
-    """
-
-    fixed: Mapping[str, Sequence[float | None]]
-    names: Sequence[str]
-    values: Sequence[float]
-    nodes: Sequence[str] = ()
+    @property
+    def cells(self) -> int:
+        """How many cells the table has; each takes 32 bytes of memory."""
+        return self._table.cells
 
 
 _Merge = Callable[[Iterable[list[Any]], Iterable[int], Iterable[Any]], None]
@@ -269,10 +196,14 @@ class _Table:
         keys = self._rows.keys()
         table = {name: self._finished(name) for name in self._columns}
         table = {name: column + [None] * (len(keys) - len(column)) for name, column in table.items()}
-        if _NODE in table:
-            table[_NODE] = [key[1] if isinstance(key, tuple) else None for key in keys]
+        if NODE in table:
+            table[NODE] = [key[1] if isinstance(key, tuple) else None for key in keys]
             keys = [key[0] if isinstance(key, tuple) else key for key in keys]
         return table | {self._pivot: keys} if keys else {}
+
+    @property
+    def cells(self) -> int:
+        return len(self._rows) * len(self._columns)
 
     def add_lines(self, lines: Iterable[dict[str, Any]]) -> None:
         """Add lines of any form, each as its metrics by name; the dicts are used up."""
@@ -280,55 +211,89 @@ class _Table:
         names = list(itertools.chain.from_iterable(lines))
         rows = self._rows.number([_pop_key(line, self._pivot) for line in lines])
         self._open(names)
+        for name in set(names) - {self._pivot, NODE}:
+            self._fill(self._columns[name])
         columns, merge, merge_shared = self._columns.__getitem__, self._rule.metrics, self._rule.shared
         for row, line in zip(rows, lines, strict=True):
             if merge_shared is not merge:
-                shared = {name: line.pop(name) for name in _SHARED if name in line}
+                shared = {name: line.pop(name) for name in SHARED if name in line}
                 merge_shared(map(columns, shared), itertools.repeat(row), shared.values())
             merge(map(columns, line), itertools.repeat(row), line.values())
 
-    def add_batch(self, batch: _Batch) -> None:
+    def add_plain(self, plain: PlainLines) -> None:
         """Add plain lines; several times as fast as one by one."""
         if self._pivot == ITERATION:
-            batch = _with_iteration(batch)
-        if not batch.names:
+            plain = _with_iteration(plain)
+        if not plain.names:
             return
-        pivots: Sequence[Any] = batch.fixed[self._pivot]
-        rows = self._rows.number(list(zip(pivots, batch.nodes, strict=True)) if batch.nodes else pivots)
-        self._open(_column_order(batch))
-        for name, values in batch.fixed.items():
+        start, stop = _turns_of_one_row(plain, self._pivot)
+        self._add_part(_cut(plain, 0, start))
+        self._add_turns(_cut(plain, start, stop))
+        self._add_part(_cut(plain, stop, len(plain.names)))
+
+    def _add_part(self, plain: PlainLines) -> None:
+        if not plain.names:
+            return
+        pivots: Sequence[Any] = plain.fixed[self._pivot]
+        self._add_rows(plain, self._rows.number(list(zip(pivots, plain.nodes, strict=True)) if plain.nodes else pivots))
+
+    def _add_rows(self, plain: PlainLines, rows: Sequence[int]) -> None:
+        self._open(_column_order(plain))
+        for name, values in plain.fixed.items():
             if name != self._pivot:
                 self._put(name, rows, values)
-        self._put_named(batch, rows)
+        self._put_named(plain, rows)
+
+    def _add_turns(self, plain: PlainLines) -> None:
+        """Add lines of which those of each turn have the same pivot, and so are of one row."""
+        if not plain.names:
+            return
+        size = len(plain.turns)
+        rows = self._rows.number(plain.fixed[self._pivot][::size])
+        if not isinstance(rows, range) and len(set(rows)) < len(rows):  # a row is met again: its lines keep their order
+            self._add_rows(plain, [row for row in rows for _ in range(size)])
+            return
+        self._open(_column_order(plain))
+        for name, values in plain.fixed.items():
+            if name != self._pivot:
+                for turn in range(size):
+                    self._put(name, rows, values[turn::size])
+        for turn, name in enumerate(plain.turns):
+            self._put(name, rows, plain.values[turn::size])
 
     def _finished(self, name: str) -> list[Any]:
         column = self._columns[name]
-        return list(map(self._rule.finish, column)) if self._rule.finish and name not in _SHARED else column
+        return list(map(self._rule.finish, column)) if self._rule.finish and name not in SHARED else column
 
     def _open(self, names: Iterable[str]) -> None:
-        """Make columns, and make them reach down to the last row."""
-        count = len(self._rows)
         for name in dict.fromkeys(names):
-            column = self._columns.setdefault(name, [])
-            if name not in (self._pivot, _NODE):
-                column.extend(itertools.repeat(None, count - len(column)))
+            self._columns.setdefault(name, [])
 
-    def _put_named(self, batch: _Batch, rows: Sequence[int]) -> None:
-        names, values = batch.names, batch.values
-        period = len(set(names))
-        if names[period:] == names[:-period]:  # a loop that reports the same metrics every time
-            for start, name in enumerate(names[:period]):
-                self._put(name, rows[start::period], values[start::period])
-        else:
-            self._rule.metrics(map(self._columns.__getitem__, names), rows, values)
+    def _fill(self, column: list[Any]) -> None:
+        """Make a column reach down to the last row."""
+        column.extend(itertools.repeat(None, len(self._rows) - len(column)))
+
+    def _put_named(self, plain: PlainLines, rows: Sequence[int]) -> None:
+        values, period = plain.values, len(plain.turns)
+        for start, name in enumerate(plain.turns):
+            self._put(name, rows[start::period], values[start::period])
+        if not plain.turns:
+            for name in set(plain.names):
+                self._fill(self._columns[name])
+            self._rule.metrics(map(self._columns.__getitem__, plain.names), rows, values)
 
     def _put(self, name: str, rows: Sequence[int], values: Sequence[float | None]) -> None:
         column = self._columns[name]
         cells = _as_slice(rows)
+        if cells is not None and cells.step == 1 and cells.start >= len(column):
+            column.extend(itertools.repeat(None, cells.start - len(column)))
+            column.extend(values)
+            return
+        self._fill(column)
         if cells is not None and column[cells] == [None] * len(rows):
             column[cells] = values
         else:
-            merge = self._rule.shared if name in _SHARED else self._rule.metrics
+            merge = self._rule.shared if name in SHARED else self._rule.metrics
             merge(itertools.repeat(column), rows, values)
 
 
@@ -372,137 +337,70 @@ class _Rows:
                 return None
         except TypeError:  # some lines name a node, some do not
             return None
-        self._ascending.extend(itertools.compress(keys, is_new))
         if all(is_new):
+            self._ascending.extend(keys)
             return range(last + 1, len(self._ascending))
+        self._ascending.extend(itertools.compress(keys, is_new))
         return list(itertools.accumulate(is_new, initial=last))[1:]
-
-
-def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
-    """Cut out blocks of whole lines that begin with a metric line; what lies between them has none."""
-    tag = data.find(_TAG)
-    while tag >= 0:
-        start = data.rfind(b"\n", 0, tag) + 1
-        stop = max(data.find(b"\n", tag), data.rfind(b"\n", tag, start + _BLOCK_BYTES)) + 1
-        yield start, stop
-        tag = data.find(_TAG, stop)
-
-
-def _read_plain(block: bytes) -> _Batch | None:
-    """Return the metrics of a block of whole lines, or None if a metric line in it is not plain."""
-    pattern = _TAGGED if block.startswith(b"[") else _PLAIN
-    parts = pattern.split(block)  # what lies between plain lines, then the groups of one, and so on
-    between, *tags, times, names, values, iterations = (
-        parts[at :: pattern.groups + 1] for at in range(pattern.groups + 1)
-    )
-    rest = b"".join(between)
-    if _TAG in rest or rest.count(b"\n") + len(times) != block.count(b"\n"):
-        return None
-    try:
-        return _Batch(
-            fixed=_fixed(times, iterations),
-            names=_texts(names, _column_name),
-            values=list(map(float, values)),
-            nodes=_texts(tags[0], _decoded) if tags else (),
-        )
-    except ValueError:
-        return None
-
-
-def _fixed(times: Sequence[bytes], iterations: Sequence[Any]) -> dict[str, Sequence[float | None]]:
-    fixed: dict[str, Sequence[float | None]] = {TIMESTAMP: list(map(float, times))}
-    if all(iterations):
-        fixed[ITERATION] = list(map(float, iterations))
-    elif any(iterations):
-        fixed[ITERATION] = [None if text is None else float(text) for text in iterations]
-    return fixed
-
-
-def _texts(data: Sequence[bytes], text_of: Callable[[bytes], str]) -> list[str]:
-    """Return the text of each, of which there are few different ones."""
-    texts = {each: text_of(each) for each in set(data)}
-    return list(map(texts.__getitem__, data))
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
-
-
-def _column_name(name: bytes) -> str:
-    """Return what stands before the ``=``; raises ValueError when that needs a closer look."""
-    text = _decoded(name).strip()
-    if not text or ";" in text or METRIC_TAG in text or text in (TIMESTAMP, ITERATION, _NODE):
-        raise ValueError(name)
-    return text
-
-
-def _metric_lines(data: bytes, start: int, stop: int) -> Iterator[tuple[int, str]]:
-    """Yield the metric lines, each after the offset in ``data`` at which its tag stands."""
-    for line in data[start:stop].split(b"\n"):
-        tag = line.find(_TAG)
-        if tag >= 0:
-            yield start + tag, line.decode("utf-8", "replace")
-        start += len(line) + 1
-
-
-def _read_line(line: str) -> dict[str, Any]:
-    before, *texts = line.split(METRIC_TAG)
-    metrics: dict[str, Any] = {}
-    if ";" in before:
-        _take_numbers(_ASSIGNMENT_BEFORE_TAG.findall(before[: before.rfind(";") + 1]), metrics)
-    for text in texts:
-        ended = text[: text.rfind(";") + 1]
-        start = _take_written(written, metrics) if (written := _WRITTEN.match(ended)) else 0
-        _take_numbers(_ASSIGNMENT.findall(ended, start), metrics)
-    return metrics
-
-
-def _take_written(written: re.Match[str], metrics: dict[str, Any]) -> int:
-    """Take what `metric_line` wrote and return where it ends; 0, and take nothing, when its values are no numbers."""
-    time, name, value = written.groups()
-    try:
-        metrics[TIMESTAMP], metrics[name.strip()] = float(time), float(value)
-    except ValueError:
-        return 0
-    return written.end()
-
-
-def _take_numbers(found: Iterable[tuple[str, str]], metrics: dict[str, Any]) -> None:
-    for name, value in found:
-        try:
-            number = float(value)
-        except ValueError:
-            continue
-        shared = _SHARED_AT_END.search(name) if name.endswith(_SHARED) else None
-        metrics[shared[0] if shared else name] = number
 
 
 def _pop_key(line: dict[str, Any], pivot: str) -> _Key:
     key: float = line.pop(pivot)
-    return (key, line.pop(_NODE)) if _NODE in line else key
+    return (key, line.pop(NODE)) if NODE in line else key
 
 
-def _with_iteration(batch: _Batch) -> _Batch:
+def _with_iteration(plain: PlainLines) -> PlainLines:
     """Return the lines that have an iteration."""
-    held = [iteration is not None for iteration in batch.fixed.get(ITERATION, ())]
+    held = [iteration is not None for iteration in plain.fixed.get(ITERATION, ())]
     if held and all(held):
-        return batch
-    return _Batch(
-        fixed={name: list(itertools.compress(values, held)) for name, values in batch.fixed.items()},
-        names=list(itertools.compress(batch.names, held)),
-        values=list(itertools.compress(batch.values, held)),
-        nodes=list(itertools.compress(batch.nodes, held)),
+        return plain
+    return PlainLines(
+        fixed={name: list(itertools.compress(values, held)) for name, values in plain.fixed.items()},
+        names=list(itertools.compress(plain.names, held)),
+        values=list(itertools.compress(plain.values, held)),
+        nodes=list(itertools.compress(plain.nodes, held)),
     )
 
 
-def _column_order(batch: _Batch) -> Iterable[str]:
+def _turns_of_one_row(plain: PlainLines, pivot: str) -> tuple[int, int]:
+    """Return from where to where all the lines of each turn have the same pivot; the same place twice if nowhere.
+
+    That is what a loop logs that reports several metrics in each iteration. A block may begin in the midst of one.
+    """
+    size, keys = len(plain.turns), plain.fixed[pivot]
+    if size < 2 or plain.nodes:
+        return 0, 0
+    start = next((line for line in range(1, min(size, len(keys))) if keys[line] != keys[line - 1]), 0)
+    stop = start + (len(keys) - start) // size * size
+    first = keys[start:stop:size]
+    same = all(first == keys[start + turn : stop : size] for turn in range(1, size))
+    return (start, stop) if same else (0, 0)
+
+
+def _cut(plain: PlainLines, start: int, stop: int) -> PlainLines:
+    """Return the lines from one number to another, that are whole turns if they are more than one."""
+    if (start, stop) == (0, len(plain.names)):
+        return plain
+    size = len(plain.turns)
+    fixed = {name: values[start:stop] for name, values in plain.fixed.items()}
+    return PlainLines.in_turns(
+        plain.names[start : min(stop, start + size)],
+        fixed={name: values for name, values in fixed.items() if any(value is not None for value in values)},
+        names=plain.names[start:stop],
+        values=plain.values[start:stop],
+        nodes=plain.nodes[start:stop],
+    )
+
+
+def _column_order(plain: PlainLines) -> Iterable[str]:
     """Return the names of the columns in the order of their first occurrence, some more than once."""
-    iterations = enumerate(batch.fixed.get(ITERATION, ()))
+    names = plain.turns or plain.names
+    iterations = enumerate(plain.fixed.get(ITERATION, ()))
     first = next((line for line, iteration in iterations if iteration is not None), None)
-    of_first_line = [TIMESTAMP, batch.names[0], *([ITERATION] if first == 0 else []), *([_NODE] if batch.nodes else [])]
+    of_first_line = [TIMESTAMP, names[0], *([ITERATION] if first == 0 else []), *([NODE] if plain.nodes else [])]
     if first is None:
-        return [*of_first_line, *batch.names]
-    return [*of_first_line, *batch.names[: first + 1], ITERATION, *batch.names]
+        return [*of_first_line, *names]
+    return [*of_first_line, *names[: first + 1], ITERATION, *names]
 
 
 def _as_slice(rows: Sequence[int]) -> slice | None:
