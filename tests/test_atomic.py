@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from living import wait_until
-from qjob.atomic import TEMPORARY_SUFFIX, sync_directory, write_whole
+from qjob.atomic import TEMPORARY_SUFFIX, sync_below, sync_directory, write_whole
 
 SMALL_FILES = """\
 import resource, sys
@@ -85,3 +85,22 @@ def test_a_directory_can_be_put_on_the_disk(tmp_path: Path) -> None:
     sync_directory(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync_directory(tmp_path / "missing")
+
+
+def test_files_that_match_a_pattern_are_put_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))  # without the power to cut
+    directory = tmp_path / "results.arrays"
+    directory.mkdir()
+    (directory / "other").touch()
+    (directory / "a.npy").touch()
+    (directory / "link.npy").symlink_to(directory / "other")
+    (directory / "folder.npy").mkdir()
+    os.mkfifo(directory / "pipe.npy")
+    sync_below(tmp_path, "*.arrays/*.npy")
+    assert synced == [(directory / "a.npy").stat().st_ino, directory.stat().st_ino]
+
+
+def test_where_nothing_matches_nothing_is_put_on_the_disk(tmp_path: Path) -> None:
+    sync_below(tmp_path, "*.arrays/*.npy")
+    sync_below(tmp_path / "missing", "*.arrays/*.npy")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import filecmp
+import mmap
 import os
 import shutil
 import socket
@@ -27,6 +30,9 @@ SAVED: Tree = {
     "link_to_folder": "a'; echo ü",
     "results.json": b"{}",
 }
+
+
+A_WHILE_AGO_NS = 1_700_000_000_123_456_789
 
 
 def make(directory: Path, tree: Tree) -> Path:
@@ -75,6 +81,84 @@ def test_it_may_be_repeated_and_changes_nothing_then(results: Path, target: Path
     before = {path: path.lstat().st_mtime_ns for path in target.rglob("*")}
     copy_results(results, target)
     assert {path: path.lstat().st_mtime_ns for path in target.rglob("*")} == before
+
+
+def test_a_repeated_one_reads_no_file_again(results: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def must_not_read(*_: object, **__: object) -> bool:
+        raise AssertionError("a file was compared byte by byte")
+
+    (results / "results.json").write_bytes(b"{...}")
+    os.utime(results / "results.json", ns=(1, A_WHILE_AGO_NS))
+    copy_results(results, target)
+    monkeypatch.setattr(filecmp, "cmp", must_not_read)  # the only reader of files that are there
+    copy_results(results, target)
+
+
+def write(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"[]")
+
+
+def write_to_mapped(path: Path) -> None:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[:2] = b"[]"
+
+
+@pytest.mark.parametrize("change", [write, write_to_mapped])
+def test_a_copy_that_was_changed_in_place_is_not_taken_for_ours_nor_changes_ours(
+    results: Path, target: Path, change: Callable[[Path], None]
+) -> None:
+    os.utime(results / "results.json", ns=(1, A_WHILE_AGO_NS))  # the clock of some kernels ticks only every 10 ms
+    copy_results(results, target)
+    change(target / "results.json")
+    assert (results / "results.json").read_bytes() == b"{}"
+    with pytest.raises(FolderError, match="is not what this job saved"):
+        copy_results(results, target)
+    assert (target / "results.json").read_bytes() == b"[]"
+
+
+@pytest.mark.parametrize("time_ns", [1_700_000_000_000_000_000, 0])
+def test_a_time_in_whole_seconds_proves_nothing(results: Path, target: Path, time_ns: int) -> None:
+    os.utime(results / "results.json", ns=(time_ns, time_ns))
+    copy_results(results, target)
+    write(target / "results.json")
+    os.utime(target / "results.json", ns=(time_ns, time_ns))  # as a disk does that counts in seconds
+    with pytest.raises(FolderError, match="is not what this job saved"):
+        copy_results(results, target)
+
+
+@pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="the kernel copies nothing here")
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, None])
+def test_where_the_kernel_cannot_copy_we_do(
+    results: Path, target: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    copied: list[int] = []
+    copy = os.copy_file_range
+
+    def copy_some(source: int, to: int, count: int) -> int:
+        """Copy some bytes, then say that this cannot be done, or that the file is over."""
+        copied.append(count)
+        if len(copied) % 2:
+            return copy(source, to, 1)
+        if number is None:
+            return 0
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "copy_file_range", copy_some)  # what other kernels and disks answer
+    copy_results(results, target)
+    assert tree_of(target) == SAVED
+    assert len(copied) > 1
+
+
+@pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="the kernel copies nothing here")
+def test_a_disk_that_is_full_is_told(results: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "copy_file_range", full)  # a full disk's answer
+    with pytest.raises(FolderError, match="No space left"):
+        copy_results(results, target)
+    assert not (target / "results.json").exists()
 
 
 def test_one_that_was_cut_short_is_finished(results: Path, target: Path) -> None:

@@ -34,6 +34,8 @@ PLAINTEXT = PersistedJobDataFormat.PLAINTEXT
 PICKLED_V4 = PersistedJobDataFormat.PICKLED_V4
 BIG = 5000
 """Items of an array that has a file of its own."""
+LARGE = 1 << 21
+"""Items of an array that a save of results leaves to the system to put on the disk."""
 
 
 @pytest.fixture
@@ -109,8 +111,10 @@ def test_a_big_array_is_a_file_and_a_small_one_is_text(results: Path) -> None:
 def test_a_big_array_is_mapped_and_changes_stay_in_memory(results: Path) -> None:
     add_values(results, {"a": np.zeros(1 << 18)}, None)
     array = read_values(results, False)["a"]
-    assert isinstance(array.base, np.memmap)
+    assert not array.flags.owndata
     array[0] = 7
+    array *= 2
+    assert array[0] == 14
     assert read_values(results, False)["a"][0] == 0
 
 
@@ -189,6 +193,44 @@ def test_a_save_that_finds_no_room_leaves_no_arrays(results: Path, in_new_proces
     assert in_new_process(_SAVE_TOO_MUCH, results) == "OSError, as it must be\n"
     assert list(read_values(results, False)) == ["a"]
     assert len(arrays_of(results)) == 1
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The inodes of the files that are put on the disk, in turn."""
+    inodes: list[int] = []
+    sync = os.fsync
+
+    def noting(fd: int) -> None:
+        inodes.append(os.fstat(fd).st_ino)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", noting)  # nothing short of cutting the power shows what it has done
+    return inodes
+
+
+def inodes_of(document: Path) -> list[int]:
+    """Return the inodes of the array, its directory, the directory of that, and the document: the order to sync in."""
+    array = document.parent / str(runtime.read_plain(document)["a"]["file"])
+    return [path.stat().st_ino for path in (array, array.parent, document.parent, document)]
+
+
+@pytest.mark.parametrize("items", [BIG, LARGE])
+def test_a_checkpoint_is_on_the_disk_before_it_is_named_and_then_its_name(
+    checkpoint: Path, synced: list[int], items: int
+) -> None:
+    replace_values(checkpoint, {"a": np.zeros(items)}, PLAINTEXT, 3)
+    assert synced == [*inodes_of(checkpoint), checkpoint.parent.stat().st_ino]
+
+
+def test_results_with_small_arrays_are_on_the_disk_before_they_are_named(results: Path, synced: list[int]) -> None:
+    add_values(results, {"a": np.zeros(BIG)}, None)
+    assert synced == inodes_of(results)
+
+
+def test_results_with_large_arrays_do_not_wait_for_the_disk(results: Path, synced: list[int]) -> None:
+    add_values(results, {"a": np.zeros(LARGE)}, None)
+    assert synced == inodes_of(results)[-1:]
 
 
 def test_pickling_takes_the_arrays_in(results: Path) -> None:

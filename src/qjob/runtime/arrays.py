@@ -12,7 +12,7 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qjob.runtime.coding import (
     Coded,
@@ -25,15 +25,18 @@ from qjob.runtime.coding import (
     Unsavable,
     Where,
 )
+from qjob.runtime.mapped import map_private, map_to_read
 from qjob.runtime.optional import optional
 from qjob.runtime.standard import coded_bytes
 
 INLINE_ITEMS = 1000
 """The most items that an array of numbers or text may have to stand in the document itself."""
 _INLINE_BYTES = 8000
-_READ_WHOLE_BYTES = 1 << 20
+_READ_WHOLE_BYTES = 1 << 18
 _HEADER_BYTES = 10_000
 """NumPy's own limit on the header of a file that it reads."""
+_HEADERS = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}
+"""By the version of a file's format, NumPy's function that reads its header; it has none for field names in Unicode."""
 
 
 def encode_array(encoder: Encoder, value: Any, where: Where) -> Coded:
@@ -64,24 +67,40 @@ def encode_scalar(_encoder: Encoder, value: Any, _where: Where) -> Coded:
 
 
 def write_array(path: Path, array: Any) -> None:
-    """Write an array to a new file, from its own memory, and put it on the disk; raises OSError."""
+    """Write an array to a new file, from its own memory; raises OSError."""
     with path.open("xb") as file:
         optional("numpy").save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_array(path: Path) -> Any:
-    """Read an array file: a big one is mapped into memory, and changes to it stay there.
+    """Read an array file: a big one is mapped into memory, and changes to it stay there; no file stays open.
 
     Raises OSError, ValueError when the file is damaged, Unavailable without NumPy.
     """
-    numpy = optional("numpy")
+    file_format = optional("numpy").lib.format  # opens no zip files and no pickles, as numpy.load() does
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        read_header = _HEADERS.get(file_format.read_magic(file))
+        if size <= _READ_WHOLE_BYTES or read_header is None:
+            file.seek(0)
+            return file_format.read_array(file, allow_pickle=False)
+        shape, is_fortran, dtype = getattr(file_format, read_header)(file)
+        return _mapped(file, size, shape, dtype, "F" if is_fortran else "C")
+
+
+def _mapped(file: BinaryIO, size: int, shape: tuple[int, ...], dtype: Any, order: str) -> Any:
+    """Return the array whose bytes are the rest of a file; changes to it stay in memory."""
+    if dtype.hasobject:
+        raise ValueError("its items are Python objects, which only pickle could read")
+    count = math.prod(shape)
+    if size < file.tell() + count * dtype.itemsize or min(shape, default=0) < 0:
+        raise ValueError(f"it has not the bytes of an array of the shape {shape}")
     try:
-        mapped = numpy.lib.format.open_memmap(path, mode="c")  # opens no zip files and no pickles, as load() does
-    except MemoryError:  # the system does not lend as much memory as changes to all of it could take
-        mapped = numpy.lib.format.open_memmap(path, mode="r")
-    return numpy.array(mapped) if mapped.nbytes <= _READ_WHOLE_BYTES else numpy.asarray(mapped)
+        memory = map_private(file.fileno(), size)
+    except OSError:  # the system does not lend as much memory as changes to all of it could take
+        memory = map_to_read(file.fileno(), size)
+    items = optional("numpy").frombuffer(memory, dtype, count, file.tell())
+    return items.reshape(shape, order=order)
 
 
 def _refuse_what_a_file_cannot_hold(value: Any) -> None:

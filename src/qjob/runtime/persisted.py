@@ -3,6 +3,9 @@
 A save holds a lock on the file's directory from its first look to its last act: so the instances of one job can save
 results at the same time, and none of them loses what another saved. The lock ends with its process. Reading takes
 no lock.
+
+A checkpoint is on the disk when its save returns, with its arrays. Of results, large arrays are not: the disk would
+take longer than all the rest, and the runner waits for it once, when the job ends (docs/results.md).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qjob.atomic import TEMPORARY_SUFFIX, write_whole
+from qjob.atomic import TEMPORARY_SUFFIX, sync_directory, write_whole
 from qjob.errors import DamagedResult, ResultError
 from qjob.runtime import side_files
 from qjob.runtime.alone import alone_in
@@ -26,10 +29,14 @@ from qjob.runtime.typed import decode, encode, unwritable
 
 _PICKLED = PersistedJobDataFormat.PICKLED_V4
 _LOOKS = 1000
+_LARGE_BYTES = 16 << 20
+"""From this size on, the disk is what the saving of arrays takes most of its time for."""
 
 
 def add_values(path: Path, data: Mapping[Any, Any], wanted: PersistedJobDataFormat | None) -> None:
     """Add values to the results file, in the place of those that it has under the same keys.
+
+    Large arrays get onto the disk when the system sees fit, or the job has ended; all else is there on return.
 
     Raises TypeError for values that cannot be saved, and for plain text on top of pickles; ResultError when the file
     cannot be read; OSError. Nothing has changed then.
@@ -45,22 +52,26 @@ def add_values(path: Path, data: Mapping[Any, Any], wanted: PersistedJobDataForm
             data_format=chosen,
         )
         data_bytes = _bytes_of(document, "result_data")
-        with side_files.written(path, arrays):
+        with side_files.written(path, arrays) as files:
+            if sum(array.nbytes for array in arrays.values()) < _LARGE_BYTES:
+                side_files.put_on_disk(files)
             write_whole(path, data_bytes)
         if is_alone:
             _clean_up(path)
 
 
 def replace_values(path: Path, data: Mapping[Any, Any], data_format: PersistedJobDataFormat, kept: int) -> None:
-    """Replace the checkpoint, and keep ``kept`` of its versions, this one among them.
+    """Replace the checkpoint, and keep ``kept`` of its versions, this one among them; it is on the disk then.
 
     Raises TypeError for values that cannot be saved; OSError. Nothing has changed then.
     """
     with alone_in(path.parent) as is_alone:
         document, arrays = _encode(data, data_format, "checkpoint_data", path)
         data_bytes = _bytes_of(document, "checkpoint_data")
-        with side_files.written(path, arrays):
+        with side_files.written(path, arrays) as files:
+            side_files.put_on_disk(files)
             _write_version(path, data_bytes, kept)
+            sync_directory(path.parent)
         if is_alone:
             _clean_up(path)
 

@@ -1,9 +1,10 @@
 """The files beside a document that hold its arrays.
 
 The arrays of ``results.json`` lie in ``results.arrays/``, each in a file whose name no other save uses, and the
-document names them. They are on the disk before a document names them, and go when none does any more, neither the
+document names them. They are written before a document names them, and go when none does any more, neither the
 document nor an earlier version of it that is kept. So whoever is killed at whatever moment leaves documents that are
-whole; what no document names is removed by the next save.
+whole; what no document names is removed by the next save. For a lost power supply they have to be on the disk besides,
+which `put_on_disk` is for.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qjob.atomic import TEMPORARY_SUFFIX, sync_directory
+from qjob.atomic import TEMPORARY_SUFFIX, sync_directory, sync_file
 from qjob.errors import DamagedResult
 from qjob.runtime.arrays import read_array, write_array
 
@@ -36,21 +37,32 @@ def new_name(document: Path, token: str, number: int) -> str:
 
 
 @contextlib.contextmanager
-def written(document: Path, arrays: Mapping[str, Any]) -> Iterator[None]:
-    """Write arrays under the names that the document is going to have for them; when that fails, remove them."""
+def written(document: Path, arrays: Mapping[str, Any]) -> Iterator[list[Path]]:
+    """Write arrays under the names that the document is going to have for them; yield the files.
+
+    When that fails, or what is done with them, they are removed.
+    """
     if not arrays:
-        yield
+        yield []
         return
+    files = [document.parent / name for name in arrays]
     directory = arrays_directory(document)
     with contextlib.ExitStack() as undo:
-        undo.callback(_remove_unnamed, document, [document.parent / name for name in arrays])
+        undo.callback(_remove_unnamed, document, files)
         directory.mkdir(mode=0o700, exist_ok=True)
-        for name, array in arrays.items():
-            _write(document.parent / name, array)
-        sync_directory(directory)
-        sync_directory(document.parent)
-        yield
+        for file, array in zip(files, arrays.values(), strict=True):
+            _write(file, array)
+        yield files
         undo.pop_all()
+
+
+def put_on_disk(files: Sequence[Path]) -> None:
+    """Wait until the files of a document's arrays would outlive a lost power supply; raises OSError."""
+    for file in files:
+        sync_file(file)
+    for directory in {file.parent for file in files}:
+        sync_directory(directory)
+        sync_directory(directory.parent)
 
 
 def read(document: Path, name: str) -> Any:
