@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,13 @@ def test_the_script_finds_what_python_would_give_it(run: Run) -> None:
         "0 False []",
     ]
     assert ran.outcome.status is JobStatus.COMPLETED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/smaps is Linux's")
+def test_what_is_reserved_for_telling_of_a_failure_takes_no_memory(run: Run) -> None:
+    text = "print(next(line for line in open('/proc/self/smaps_rollup') if line.startswith('Anonymous:')).split()[1])"
+    plain = subprocess.run([sys.executable, "-c", text], capture_output=True, check=True)
+    assert int(run(text).log) < int(plain.stdout) + 2048  # KiB, of which 4096 are reserved
 
 
 def test_classes_of_the_script_can_be_pickled(run: Run) -> None:

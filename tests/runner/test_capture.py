@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from living import wait_until
-from qjob.logs import INDEX_LINE_BYTES, TimeIndex
+from qjob.log_index import INDEX_LINE_BYTES, TimeIndex
 from qjob.runner.capture import LogCapture
 
 
@@ -39,7 +39,7 @@ def test_each_growth_is_noted_with_its_time(capture: LogCapture, log: Path) -> N
     capture.close()
     assert log.read_bytes() == b"one\ntwo\nthree, unfinished"
     index = TimeIndex(log.with_suffix(".index"))
-    assert index.times() == [(0, 1.0), (4, 2.0), (8, 3.0)]
+    assert list(index.entries()) == [(0, 1.0), (4, 2.0), (8, 3.0)]
     assert [index.time_of(offset) for offset in (0, 3, 4, 7, 8, 20)] == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
 
 
@@ -64,7 +64,7 @@ def test_the_index_is_monotonic_and_of_lines_of_one_length(
     os.close(capture.write_fd)
     data = log.with_suffix(".index").read_bytes()
     assert len(data) == INDEX_LINE_BYTES * sum(1 for part in parts if part)
-    offsets = [offset for offset, _ in TimeIndex(log.with_suffix(".index")).times()]
+    offsets = [offset for offset, _ in TimeIndex(log.with_suffix(".index")).entries()]
     assert offsets == sorted(set(offsets))
     assert log.read_bytes() == b"".join(parts)
 
@@ -84,21 +84,26 @@ def test_a_log_is_gone_on_with(log: Path) -> None:
     capture.close()
     os.close(capture.write_fd)
     assert log.read_bytes() == b"of an earlier attempt\nmore\n"
-    assert TimeIndex(log.with_suffix(".index")).times() == [(22, 5.0)]
+    assert list(TimeIndex(log.with_suffix(".index")).entries()) == [(22, 5.0)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 def test_the_alarm_rings_for_a_write_and_again_after_it_was_heeded(capture: LogCapture, log: Path) -> None:
+    assert capture.alarm_fd is None
+    os.write(capture.write_fd, b"before")
+    capture.set_alarm()
+    assert list(TimeIndex(log.with_suffix(".index")).entries()) == [(0, 1.0)]
     assert capture.alarm_fd is not None
     poll = select.poll()
     poll.register(capture.alarm_fd, select.POLLIN)
     assert not poll.poll(0)
-    for written in (3, 6):
+    for written in (9, 12):
         os.write(capture.write_fd, b"abc")
         assert poll.poll(5000)
         assert capture.heed()
         assert not poll.poll(0)
-        assert len(TimeIndex(log.with_suffix(".index")).times()) * 3 == written
+        assert len(list(TimeIndex(log.with_suffix(".index")).entries())) * 3 == written - 3
+    capture.end_alarm()
     capture.close()
 
 
@@ -130,6 +135,24 @@ def test_descriptors_are_let_go(tmp_path: Path) -> None:
     before = opened()
     for number in range(20):
         capture = LogCapture(tmp_path / f"{number}.log", tmp_path / f"{number}.index")
+        capture.set_alarm()
         capture.close()
+        capture.end_alarm()
         os.close(capture.write_fd)
     wait_until(lambda: opened() == before)
+
+
+def test_the_longer_the_index_the_rarer_its_entries(log: Path) -> None:
+    index, now = log.with_suffix(".index"), [5.0]
+    with index.open("wb") as file:
+        file.truncate(1_000_000 * INDEX_LINE_BYTES)  # two doublings: 8 ms
+    capture = LogCapture(log, index, clock=lambda: now[0])
+    for step_s in (0, 0.005, 0.002, 0.002, -3600, 0.001):
+        now[0] += step_s
+        os.write(capture.write_fd, b"x")
+        capture.note()
+    capture.close()
+    os.close(capture.write_fd)
+    entries = list(TimeIndex(index).entries(1_000_000))
+    assert [offset for offset, _ in entries] == [0, 3, 4]  # a clock that is set back is no reason to wait for it
+    assert entries[1][1] == pytest.approx(5.009)

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     """Run the entry point as published: ``module`` as ``__main__``, or call ``module:function``."""
     report_fd, source, source_name, entry_point = int(arguments[0]), *arguments[1:]
     pid = os.getpid()
-    reserve = bytearray(_RESERVE_BYTES)
+    reserve = bytes(_RESERVE_BYTES)  # by calloc: a bytearray of zeros would be written to
     os.set_inheritable(report_fd, False)
     os.environ["PYTHONUNBUFFERED"] = "1"  # for Python processes that the script starts, as in the container
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines show at once, whole

@@ -17,8 +17,12 @@ from qjob.model.spec import JobSpec
 
 JOB_ID = "QJOB_JOB_ID"
 """Marks every process of a job, so that none is overlooked when the job is ended."""
+SWEEP = "QJOB_SWEEP"
+"""The sweep that the job is a point of; not set in a job that stands alone."""
+POINT = "QJOB_SWEEP_POINT"
+"""Which point, from 0."""
 _COUNT = "QJOB_INSTANCE_COUNT"
-_OF_A_JOB = ("AMZN_BRAKET_", "QJOB_JOB_", "QJOB_INSTANCE")
+_OF_A_JOB = ("AMZN_BRAKET_", "QJOB_JOB_", "QJOB_INSTANCE", SWEEP)
 _LOOPBACK = "127.0.0.1"
 
 
@@ -56,11 +60,14 @@ def _published(folder: JobFolder, spec: JobSpec) -> dict[str, str]:
 
 
 def _ours(folder: JobFolder, spec: JobSpec, instance: int) -> dict[str, str]:
-    return {
+    variables = {
         JOB_ID: folder.id,
         "QJOB_INSTANCE": str(instance),
         _COUNT: str(spec.instance_count),
     }
+    if spec.sweep_point is not None:
+        variables |= {SWEEP: spec.sweep_point.sweep, POINT: str(spec.sweep_point.number)}
+    return variables
 
 
 def _meeting(count: int, instance: int, port: int) -> dict[str, str]:

@@ -8,7 +8,6 @@ import signal
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from qjob.folder import JobFolder
@@ -20,7 +19,7 @@ from qjob.runner.process_tree import die_with_parent
 from qjob.runner.script import Begin, ScriptBegins, execute
 
 _MAX_TOLD_BYTES = 1 << 18
-_OOM_SCORE = "300"  # when memory runs out, the kernel takes the script before the runner that tells of it
+_OOM_SCORE = b"300"  # when memory runs out, the kernel takes the script before the runner that tells of it
 
 
 @dataclass(kw_only=True)
@@ -109,7 +108,9 @@ def _leave_the_runner(folder: JobFolder, output_fd: int, report_fd: int) -> None
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     with contextlib.suppress(OSError):  # not Linux, or not allowed
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(score, _OOM_SCORE)
+        os.close(score)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(output_fd, 1)

@@ -45,10 +45,11 @@ def time_limit_reason(limit_s: float) -> str:
 def kernel_oom_kills() -> int:
     """Return how many processes the kernel has killed for want of memory since it started."""
     try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
+        text = Path("/proc/vmstat").read_bytes()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    count = text.partition(b"\noom_kill ")[2].partition(b"\n")[0]
+    return int(count or 0)
 
 
 def _reason(instance: Instance, memory_ran_out: bool) -> str:

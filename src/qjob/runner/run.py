@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qjob.atomic import TEMPORARY_SUFFIX
+from qjob.atomic import TEMPORARY_SUFFIX, sync_below
 from qjob.errors import FolderError
 from qjob.folder import JobFolder, locked, remove_temporaries
 from qjob.model.event import JobEvent
 from qjob.model.outcome import Outcome
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
+from qjob.runner.capture import LOOK_S
 from qjob.runner.environment import instance_environment
 from qjob.runner.free_port import free_port
 from qjob.runner.instance import Instance, start_instance
@@ -31,6 +32,7 @@ from qjob.runner.reasons import (
     time_limit_reason,
 )
 from qjob.runner.script import Begin, execute
+from qjob.runner.sweep_share import take_share, tell_sweep
 
 EXIT_OUTCOME = 0
 EXIT_FOLDER = 74
@@ -40,9 +42,10 @@ EXIT_TAKEN = 75
 
 _LOOK_S = 1.0  # how often the cancel mark is looked for, in case the signal never came
 _LOOK_WITHOUT_ALARM_S = 0.02  # how often the logs are looked at where nothing tells that they grew
+_ALARMS_AFTER_S = 0.05  # many a script has ended by then; until then the logs are looked at
 _KILL_AGAIN_S = 0.05
 _STRAGGLERS_GRACE_S = 2.0  # for processes that the script left behind when it ended
-_RESERVE_BYTES = 1 << 16  # kept free for the outcome, should the disk fill up
+_RESERVE = bytes(1 << 16)  # kept free for the outcome, should the disk fill up
 _MAX_TURN_S = 3600.0
 _CRASH_BYTES = 1 << 20  # faulthandler tells of at most 100 threads and of 100 frames of each
 _MAX_STACK_CHARS = 16_000
@@ -57,12 +60,12 @@ def run_job(folder: JobFolder, begin: Begin = execute) -> int:
     outcome says so. The runner's lock on ``events.jsonl`` ends with its process, however that ends.
     """
     try:
-        folder.events.touch(mode=0o600)
+        os.close(os.open(folder.events, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with locked(folder.events) as fd:
             if fd is None:
                 return EXIT_TAKEN
             if not folder.outcome.exists():
-                folder.write_outcome(_run_locked(folder, begin))
+                _run_locked(folder, begin)
     except OSError as error:
         with contextlib.suppress(OSError):  # the same disk, and the exit code tells of it too
             os.write(2, os.fsencode(f"{folder.path}: {error}\n"))  # unbuffered, or Python tries it again at its end
@@ -70,15 +73,29 @@ def run_job(folder: JobFolder, begin: Begin = execute) -> int:
     return EXIT_OUTCOME
 
 
-def _run_locked(folder: JobFolder, begin: Begin) -> Outcome:
+def _run_locked(folder: JobFolder, begin: Begin) -> None:
+    run: Run | None = None
     try:
-        if folder.read_events():
-            return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
-        if folder.cancel_mark.exists():
-            return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")
-        return Run(folder, folder.read_spec(), folder.read_environment(), begin).execute()
+        outcome = _known_outcome(folder)
+        if outcome is None:
+            run = Run(folder, folder.read_spec(), folder.read_environment(), begin)
+            outcome = run.execute()
+            sync_below(folder.results, "*.arrays/*.npy")  # a save of large arrays does not wait for the disk
     except FolderError as error:
-        return _without_a_run(JobStatus.FAILED, str(error))
+        outcome = _without_a_run(JobStatus.FAILED, str(error))
+    folder.write_outcome(outcome)
+    if run is not None:
+        run.close()
+        tell_sweep(folder, run.spec)
+
+
+def _known_outcome(folder: JobFolder) -> Outcome | None:
+    """Return the outcome of a job that must not be begun."""
+    if folder.read_events():
+        return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
+    if folder.cancel_mark.exists():
+        return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")
+    return None
 
 
 def _without_a_run(status: JobStatus, reason: str) -> Outcome:
@@ -90,17 +107,19 @@ class Run:
 
     def __init__(self, folder: JobFolder, spec: JobSpec, submitter: Mapping[str, str], begin: Begin = execute) -> None:
         self._folder = folder
-        self._spec = spec
+        self.spec = spec
         self._submitter = submitter
         self._begin_script = begin
         self._instances: list[Instance] = []
         self._reserve = folder.path / f".reserve{TEMPORARY_SUFFIX}"
+        self._cancel_mark = folder.cancel_mark
         self._poll = select.poll()
         self._on_readable: dict[int, Callable[[], bool]] = {}
         self._ending: tuple[JobStatus, str] | None = None  # why we end it; None: it ends by itself
         self._kill_at: float | None = None
         self._terminated = False
         self._deadline = 0.0
+        self._alarms_at: float | None = None  # when alarms are set on the logs; None: that is done
         self._failed: Instance | None = None  # the one that explains why the others were ended
         self._oom_kills = kernel_oom_kills()
 
@@ -111,6 +130,7 @@ class Run:
         """
         self._begin()
         try:
+            take_share(self._folder, self.spec)
             self._start_instances()
             self._event(EventType.RUNNING, "", **self._python())
         except OSError as error:
@@ -120,28 +140,40 @@ class Run:
             self._wait()
         return self._finish()
 
+    def close(self) -> None:
+        """Let go of what the kernel takes its time to take away; the outcome need not wait for that."""
+        for instance in self._instances:
+            instance.capture.end_alarm()
+
     def _begin(self) -> None:
         become_subreaper()
         self._listen_for_signals()
-        self._reserve.write_bytes(b"\0" * _RESERVE_BYTES)  # first of all: without room the job is not begun
+        self._reserve.write_bytes(_RESERVE)  # first of all: without room the job is not begun
         self._event(EventType.STARTING_INSTANCE, "", host=os.uname().nodename, pid=os.getpid())
         for directory in (self._folder.logs, self._folder.results, self._folder.checkpoints):
-            directory.mkdir(mode=0o700, exist_ok=True)
-        self._deadline = time.monotonic() + min(self._spec.stopping_condition.maxRuntimeInSeconds, _FOR_EVER_S)
+            if not os.access(directory, os.F_OK):
+                directory.mkdir(mode=0o700)
+        self._deadline = time.monotonic() + min(self.spec.stopping_condition.maxRuntimeInSeconds, _FOR_EVER_S)
 
     def _start_instances(self) -> None:
-        master_port = free_port() if self._spec.instance_count > 1 else None
-        for number in range(self._spec.instance_count):
-            environment = instance_environment(self._submitter, self._folder, self._spec, number, master_port)
-            instance = start_instance(self._folder, self._spec, number, environment, self._begin_script)
+        self._alarms_at = time.monotonic() + _ALARMS_AFTER_S
+        master_port = free_port() if self.spec.instance_count > 1 else None
+        for number in range(self.spec.instance_count):
+            environment = instance_environment(self._submitter, self._folder, self.spec, number, master_port)
+            instance = start_instance(self._folder, self.spec, number, environment, self._begin_script)
             self._instances.append(instance)
+            self._listen(instance.report_fd, instance.hear)
+
+    def _set_alarms(self) -> None:
+        for instance in self._instances:
+            instance.capture.set_alarm()
             if instance.capture.alarm_fd is not None:
                 self._listen(instance.capture.alarm_fd, instance.capture.heed)
-            self._listen(instance.report_fd, instance.hear)
+        self._alarms_at = None
 
     def _python(self) -> dict[str, str]:
         """Return the version of the script's interpreter, which is known when it is the runner's own."""
-        if self._spec.python != sys.executable:
+        if self.spec.python != sys.executable:
             return {}
         return {"python": ".".join(str(part) for part in sys.version_info[:3])}
 
@@ -166,19 +198,33 @@ class Run:
 
     def _wait(self) -> None:
         """Sleep until there is output, a signal or a deadline, and note the output."""
-        for fd, _ in self._poll.poll(self._next_turn_s() * 1000):
+        ready = self._poll.poll(self._next_turn_s() * 1000)
+        while not ready and self._alarms_at is not None and self._next_turn_s() >= LOOK_S:
+            self._look_at_logs()
+            ready = self._poll.poll(LOOK_S * 1000)
+        for fd, _ in ready:
             if not self._on_readable[fd]():
                 self._poll.unregister(fd)
+        self._look_at_logs()
+
+    def _look_at_logs(self) -> None:
         for instance in self._instances:
             if instance.capture.alarm_fd is None:
                 instance.capture.note()
+        if self._alarms_at is not None and time.monotonic() >= self._alarms_at:
+            self._set_alarms()
 
     def _next_turn_s(self) -> float:
         now = time.monotonic()
         until_limit = self._deadline - now if self._ending is None else _MAX_TURN_S
         until_kill = self._kill_at - now if self._kill_at is not None else _MAX_TURN_S
+        return max(0.0, min(self._until_look_s(), until_limit, until_kill))
+
+    def _until_look_s(self) -> float:
+        if self._alarms_at is not None:
+            return LOOK_S
         without_alarm = any(instance.capture.alarm_fd is None for instance in self._instances)
-        return max(0.0, min(_LOOK_WITHOUT_ALARM_S if without_alarm else _LOOK_S, until_limit, until_kill))
+        return _LOOK_WITHOUT_ALARM_S if without_alarm else _LOOK_S
 
     def _reap(self) -> bool:
         """Take note of the processes that ended; return whether any of the job's is left."""
@@ -204,12 +250,12 @@ class Run:
     def _end_if_due(self) -> None:
         refused = self._refused_by_disk()
         self._failed = self._failed or first_failure(self._instances)
-        if self._folder.cancel_mark.exists():
+        if os.access(self._cancel_mark, os.F_OK):
             self._end(JobStatus.CANCELLED, "")
         elif self._terminated:
             self._end(JobStatus.FAILED, "The runner was told to end (SIGTERM) by somebody other than qjob.")
         elif time.monotonic() >= self._deadline:
-            reason = time_limit_reason(self._spec.stopping_condition.maxRuntimeInSeconds)
+            reason = time_limit_reason(self.spec.stopping_condition.maxRuntimeInSeconds)
             self._end(JobStatus.FAILED, reason)
             self._event(EventType.MAX_RUNTIME_EXCEEDED, reason)
         elif refused is not None:
@@ -219,13 +265,13 @@ class Run:
 
     def _end(self, status: JobStatus, reason: str) -> None:
         self._ending = (status, reason)
-        self._kill_after(self._spec.grace_s)
+        self._kill_after(self.spec.grace_s)
 
     def _end_stragglers(self) -> None:
         """The script has ended; what it started must not go on without it."""
         if self._kill_at is None:
             several = any(instance.exit_code is None for instance in self._instances)
-            self._kill_after(self._spec.grace_s if several else min(self._spec.grace_s, _STRAGGLERS_GRACE_S))
+            self._kill_after(self.spec.grace_s if several else min(self.spec.grace_s, _STRAGGLERS_GRACE_S))
 
     def _kill_after(self, grace_s: float) -> None:
         pids = descendants(os.getpid())

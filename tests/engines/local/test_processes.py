@@ -14,7 +14,7 @@ import pytest
 
 from living import wait_until
 from qjob.engines.local import processes
-from qjob.engines.local.processes import is_alive, start_time
+from qjob.engines.local.processes import collected, is_alive, start_time
 
 pytestmark = pytest.mark.live
 
@@ -66,3 +66,17 @@ def test_ps_tells_it_where_there_is_no_proc() -> None:
         process.kill()
         wait_until(lambda: processes._start_time_by_ps(process.pid) is None)
     assert processes._start_time_by_ps(process.pid) is None
+
+
+@pytest.mark.parametrize(("end", "code"), [("exit 3", 3), ("kill -9 $$", -9)])
+def test_a_child_is_collected_once(end: str, code: int) -> None:
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"read line; {end}"], {}, file_actions=[(os.POSIX_SPAWN_CLOSE, 0)])
+    assert wait_until(lambda: collected(pid)) == code
+    assert collected(pid) is None
+
+
+def test_what_runs_or_is_no_child_is_not_collected() -> None:
+    with sleeper() as process:
+        assert collected(process.pid) is None
+        assert process.poll() is None
+    assert collected(os.getppid()) is None

@@ -92,6 +92,7 @@ ENDS = {
     "forked": "import os\nif os.fork() == 0:\n    print('child', flush=True)\n    os._exit(0)\nos.wait()\nprint('it')",
     "pool": "from multiprocessing import get_context\n"
     "if __name__ == '__main__':\n    with get_context('spawn').Pool(1) as pool: print(pool.map(abs, [-1]))",
+    "modules": "import sys\nsys.modules.update(none=None, text='it')\ndel sys.modules['__main__']\nprint('it')",
     "stdin": "import sys\nprint(repr(sys.stdin.read()))",
 }
 
@@ -386,6 +387,36 @@ def test_a_zygote_that_is_killed_is_nobodys_loss(
     wait_until(lambda: [each["pid"] for each in told(settings)["ready"]] not in ([], [zygote["pid"]]))
 
 
+@pytest.mark.parametrize("zygote_lives", [True, False])
+def test_a_warm_runner_that_is_killed_is_told_of_as_any_other(
+    zygote_lives: bool, settings: Settings, submit: Callable[..., Job], run_warm: Callable[..., Job]
+) -> None:
+    run_warm("pass")
+    [zygote] = told(settings)["ready"]
+    job = submit("import time\ntime.sleep(60)")
+    wait_until((folder(job) / "logs" / "0.log").exists)
+    runner = events_of(job)[0]["detail"]["pid"]
+    assert parent_of(runner) == zygote["pid"]
+    if not zygote_lives:
+        os.kill(zygote["pid"], 9)
+        wait_until(lambda: not os.path.exists(f"/proc/{zygote['pid']}"))
+    os.kill(runner, 9)
+    assert job.wait() == "FAILED"
+    assert "its runner was killed by signal 9 (SIGKILL)" in str(job.metadata()["failureReason"])
+    assert not os.path.exists(f"/proc/{runner}")
+
+
+def test_a_zygote_collects_its_runners_when_it_forks_the_next(
+    service: Service, settings: Settings, run: Callable[..., Job], run_warm: Callable[..., Job]
+) -> None:
+    run_warm("pass")
+    [zygote] = told(settings)["ready"]
+    for _ in range(3):
+        run(service, "pass")
+    children = Path(f"/proc/{zygote['pid']}/task/{zygote['pid']}/children")
+    assert len(children.read_text().split()) <= 2
+
+
 def test_zygotes_end_with_a_killed_dispatcher(settings: Settings, run_warm: Callable[..., Job]) -> None:
     run_warm("pass")
     [zygote] = told(settings)["ready"]
@@ -401,6 +432,14 @@ def test_a_zygote_that_does_not_answer_is_let_go(tmp_path: Path) -> None:
         assert zygote.ask(make_folder(tmp_path / "jobs", make_spec())) is None
     assert zygote.ask(make_folder(tmp_path / "others", make_spec())) is None
     zygote.end()
+
+
+def events_of(job: Job) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder(job) / "events.jsonl").read_bytes().splitlines()]
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def tended(pool: WarmPool) -> WarmPool:

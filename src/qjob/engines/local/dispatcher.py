@@ -96,17 +96,21 @@ class Dispatcher:
             runner.close()
             del self._supervised[runner.job_id]
             self._settle(runner)
+            self._warm.forget(runner.pid)
 
     def _settle(self, runner: Supervised) -> None:
         job = self._queue.jobs([runner.job_id]).get(runner.job_id)
         if job is None:
             return  # a new queue knows nothing of it; its folder tells the rest
         folder = _folder_of(job)
+        if folder.outcome.exists():
+            self._queue.remove(job.id)
+            return
+        if runner.exit_code is None:
+            runner.exit_code = self._warm.exit_code(runner.pid)
         another = find_runner(folder) if runner.lost_to_another() else None
         if another is not None:
             self._supervise(another)
-        elif folder.outcome.exists():
-            self._queue.remove(job.id)
         else:
             self._end_remains(job.id)
             self._settle_without_outcome(folder, runner)
@@ -135,7 +139,7 @@ class Dispatcher:
         slots = self._queue.machine_slots()
         running = list(self._queue.in_state("running"))
         if sum(job.slots for job in running) < slots:
-            for job in list(may_start(self._queue.in_state("waiting"), running, slots)):
+            for job in list(may_start(self._queue.startable(), running, slots)):
                 self._start(job)
                 running.append(job)
         children = self._queue.waiting_children([job.id for job in running])

@@ -20,9 +20,10 @@ import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from qjob.runner.environment import JOB_ID
@@ -87,12 +88,12 @@ class ImportedState:
         """Return what a forked process has to do once more, in the environment of its job."""
         mine, theirs = self.variables, before.variables
         return Changes(
+            variables=mine,
             set_variables={key: value for key, value in mine.items() if theirs.get(key) != value},
             removed_variables=tuple(key for key in theirs if key not in mine),
             descriptors=self._opened_since(before),
             mark=mark,
-            generators=tuple(generators),
-            bit_generators=tuple(_bit_generators()),
+            seeds=(*(generator.seed for generator in generators), *_numpy_seeds()),
         )
 
     def _opened_since(self, before: ImportedState) -> dict[int, str]:
@@ -122,20 +123,20 @@ class Changes:
     """What imports have changed, apart from the modules that are there.
 
     Attributes:
-        set_variables: the environment variables that they set.
+        variables: the environment variables that there are now.
+        set_variables: those that they set.
         removed_variables: those that they removed.
         descriptors: what they opened, by number, and stays open.
         mark: where the kernel shows others which job a process belongs to.
-        generators: Python's generators of random numbers that were seeded by chance.
-        bit_generators: numpy's.
+        seeds: seed a generator of random numbers anew, each of those that were seeded by chance.
     """
 
+    variables: Mapping[str, str] = field(default_factory=dict)
     set_variables: Mapping[str, str] = field(default_factory=dict)
     removed_variables: tuple[str, ...] = ()
     descriptors: Mapping[int, str] = field(default_factory=dict)
     mark: Mark
-    generators: tuple[random.Random, ...] = ()
-    bit_generators: tuple[Any, ...] = ()
+    seeds: tuple[Callable[[], object], ...] = ()
 
 
 def import_all(modules: list[str], generators: list[random.Random]) -> str | None:
@@ -170,16 +171,26 @@ def open_descriptors() -> dict[int, str]:
     return found
 
 
-def _bit_generators() -> Iterator[Any]:
-    """Yield numpy's generators that were seeded by chance: with 128 bits, as nobody writes them down."""
-    kind = getattr(sys.modules.get("numpy.random"), "BitGenerator", None)
+def _numpy_seeds() -> Iterator[Callable[[], object]]:
+    """Yield what seeds those of numpy's generators anew that were seeded by chance: with 128 bits."""
+    numpy_random: Any = sys.modules.get("numpy.random")
+    kind = getattr(numpy_random, "BitGenerator", None)
     if kind is None:
         return
+    common = getattr(numpy_random.mtrand, "_rand", None)  # whose methods are the functions of numpy.random
     for each in gc.get_objects():
-        if issubclass(type(each), kind):
-            entropy = getattr(each.seed_seq, "entropy", None)
-            if isinstance(entropy, int) and entropy.bit_length() > _CHOSEN_BITS:
-                yield each
+        if issubclass(type(each), kind) and _is_by_chance(each):
+            yield numpy_random.seed if each is getattr(common, "_bit_generator", None) else partial(_seed_bits, each)
+
+
+def _is_by_chance(bits: Any) -> bool:
+    sequence = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)  # numpy before 1.25
+    entropy = getattr(sequence, "entropy", None)
+    return isinstance(entropy, int) and entropy.bit_length() > _CHOSEN_BITS
+
+
+def _seed_bits(bits: Any) -> None:
+    bits.state = type(bits)().state
 
 
 def _installed_places() -> tuple[str, ...]:

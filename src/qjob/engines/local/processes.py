@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 
@@ -22,6 +23,18 @@ def is_alive(pid: int, started: str) -> bool:
     return start_time(pid) == started
 
 
+def collected(pid: int) -> int | None:
+    """Return the exit code of a child that has ended, whose pid is then free; None of any other process.
+
+    It is minus the number of the signal that killed it.
+    """
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return os.waitstatus_to_exitcode(status) if ended else None
+
+
 def _start_time_by_proc(pid: int) -> str | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
@@ -32,6 +45,7 @@ def _start_time_by_proc(pid: int) -> str | None:
     return None if state in (b"Z", b"X") else f"{_boot_id()}:{ticks.decode()}"
 
 
+@cache
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
 

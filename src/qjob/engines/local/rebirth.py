@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import io
 import os
@@ -10,13 +11,17 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator
+from itertools import takewhile
 from types import ModuleType
 from typing import Any, NoReturn
 
-from qjob.engines.local.imports import Changes, open_descriptors
+from qjob.engines.local.imports import Changes
 from qjob.runner.bootstrap import main
 from qjob.runner.script import ScriptBegins
+
+_STREAM: Any = io.IOBase.__base__
+"""What all streams are; unlike the class that is an abstract one, this one is quickly compared with."""
 
 
 def become_script(begins: ScriptBegins, changes: Changes) -> NoReturn:
@@ -29,13 +34,13 @@ def become_script(begins: ScriptBegins, changes: Changes) -> NoReturn:
     _forget_the_parent()
     sys.argv[:] = [main.__code__.co_filename, *begins.arguments]
     sys.orig_argv[-2:] = sys.argv
-    shared = dict(sys.modules)
+    last_shared = next(reversed(sys.modules))
     code = 0
     try:
         main(begins.arguments)
     except SystemExit as end:
         code = _exit_code(end)
-    _finalize(code, shared)
+    _finalize(code, last_shared)
 
 
 def _exit_code(end: SystemExit) -> int:
@@ -46,24 +51,33 @@ def _exit_code(end: SystemExit) -> int:
     return 1
 
 
-def _finalize(code: int, shared: Mapping[str, ModuleType]) -> NoReturn:
+def _finalize(code: int, last_shared: str) -> NoReturn:
     """End the process as the interpreter does, in its order, but for what the zygote had imported.
 
-    To tear down modules that are shared with the zygote would copy all of their memory first, for a tenth of
-    a second. Nothing in them is the script's: what it made goes with its own modules.
+    To tear down modules that are shared with the zygote, or only to look at each of them, would copy their memory
+    first, for up to a tenth of a second. Nothing in them is the script's: what it made goes with its own modules,
+    which come after the zygote's ``last_shared``.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     # Of a file in a cycle the collector may close the buffer first, and what was written last is lost.
-    _flush([each for each in gc.get_objects() if issubclass(type(each), io.IOBase)])
-    own = [name for name, module in sys.modules.items() if shared.get(name) is not module]
-    left = [weakref.ref(sys.modules.pop(name)) for name in reversed(own)]
+    _flush([each for each in gc.get_objects() if issubclass(type(each), _STREAM)])
+    own = [*takewhile(lambda name: name != last_shared, reversed(sys.modules)), "__main__"]
+    left = [weakref.ref(module) for module in _taken_out(own)]
     gc.collect()
     for module in filter(None, (reference() for reference in left)):
         vars(module).clear()  # somebody shared knows it; its objects go all the same
     gc.collect()
     _flush([sys.stdout, sys.stderr])
     os._exit(code)
+
+
+def _taken_out(names: list[str]) -> Iterator[ModuleType]:
+    """Take modules out of the table of modules, and yield those that are some: anything may be put there."""
+    for name in names:
+        module = sys.modules.pop(name, None)
+        if isinstance(module, ModuleType):
+            yield module
 
 
 def _flush(streams: list[Any]) -> None:
@@ -76,19 +90,21 @@ def _flush(streams: list[Any]) -> None:
 
 def _close_inherited(begins: ScriptBegins, changes: Changes) -> None:
     """Close what the runner has opened, not what the imports have."""
-    stdio = {0, 1, 2}
-    for fd, what in open_descriptors().items():
-        if fd not in stdio and fd != begins.report_fd and changes.descriptors.get(fd) != what:
-            os.close(fd)
+    kept = {0, 1, 2, begins.report_fd}
+    for fd in {int(name) for name in os.listdir("/proc/self/fd")} - kept:
+        with contextlib.suppress(OSError):  # the listing's own is closed by now
+            if fd not in changes.descriptors or os.readlink(f"/proc/self/fd/{fd}") != changes.descriptors[fd]:
+                os.close(fd)
 
 
 def _set_environment(begins: ScriptBegins, changes: Changes) -> None:
-    for key in set(os.environ) - set(begins.environment):
-        del os.environ[key]
-    os.environ.update(begins.environment)
-    os.environ.update(changes.set_variables)
+    wanted = {**begins.environment, **changes.set_variables}
     for key in changes.removed_variables:
-        os.environ.pop(key, None)
+        wanted.pop(key, None)
+    present = changes.variables
+    for key in present.keys() - wanted.keys():
+        del os.environ[key]
+    os.environ.update({key: value for key, value in wanted.items() if present.get(key) != value})
 
 
 def _reset_signals() -> None:
@@ -99,13 +115,8 @@ def _reset_signals() -> None:
 
 def _reseed(changes: Changes) -> None:
     """Seed anew what was seeded by chance; Python's own generator has seen to itself at the fork."""
-    for generator in changes.generators:
-        generator.seed()
-    for bits in changes.bit_generators:
-        bits.state = type(bits)().state
-    numpy_random: Any = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    for seed in changes.seeds:
+        seed()
 
 
 def _forget_the_parent() -> None:

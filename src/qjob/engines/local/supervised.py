@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from qjob.engines.local.processes import is_alive, start_time
+from qjob.engines.local.processes import collected, is_alive, start_time
 from qjob.errors import FolderError
 from qjob.folder import JobFolder, locked
 from qjob.model.event import JobEvent
@@ -53,8 +53,7 @@ class Supervised:
         if not self.is_child:
             return self.started is None or not is_alive(self.pid, self.started)
         if self.exit_code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.exit_code = os.waitstatus_to_exitcode(status) if pid else None
+            self.exit_code = collected(self.pid)
         return self.exit_code is not None
 
     def lost_to_another(self) -> bool:
@@ -96,8 +95,8 @@ def start_runner(folder: JobFolder) -> Supervised:
 
 
 def runner_at(folder: JobFolder, pid: int) -> Supervised:
-    """Return the runner that a zygote has forked: an orphan by now, and so this process's own child."""
-    return Supervised(job_id=folder.id, pid=pid, started=start_time(pid), is_child=True)
+    """Return the runner that a zygote has forked, which knows how it ends."""
+    return Supervised(job_id=folder.id, pid=pid, started=start_time(pid))
 
 
 def _become_runner(folder: JobFolder) -> NoReturn:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from qjob.atomic import write_whole
 from qjob.engines.local.imports import UNMARKED
+from qjob.engines.local.processes import collected
 from qjob.engines.local.zygote import command
 from qjob.errors import FolderError
 from qjob.folder import JobFolder
@@ -31,6 +32,7 @@ _ANSWER_S = 5.0
 _IDLE_S = 300.0
 _IMPORT_LIMIT_S = 60.0  # imports that wait for somebody must not be tried for every job
 _FREE_PART = 0.1  # of the machine's memory, below which there are no zygotes
+_LOOK_S = 1.0  # how often that is looked at
 _QUICK = sys.stdlib_module_names | {"qjob"}
 """What is imported so quickly that jobs which differ in nothing else may share a zygote without it."""
 _VOLATILE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL", "WINDOWID", "PYTEST_CURRENT_TEST"})
@@ -78,32 +80,49 @@ class Zygote:
         control: the socket to it.
         ready: whether it has imported all and may be forked.
         used_at: when it was last asked, on the monotonic clock; before that, when it was started.
+        ended: its runners that have ended, and that it has not collected yet.
     """
 
     process: subprocess.Popen[bytes]
     control: socket.socket
     ready: bool = False
     used_at: float = field(default_factory=time.monotonic)
+    ended: list[int] = field(default_factory=list)
 
     def ask(self, folder: JobFolder) -> int | None:
         """Have it fork a runner for a job; return the runner's pid, or None when it does not answer."""
         self.used_at = time.monotonic()
-        try:
-            self.control.send(os.fsencode(folder.path))
-            poll = select.poll()
-            poll.register(self.control, select.POLLIN)
-            if not poll.poll(_ANSWER_S * 1000):
-                return None
-            answer = self.control.recv(64)
-        except OSError:
-            return None
-        return int(answer) if answer.isdigit() else None
+        return self._order(os.fsencode(folder.path))
+
+    def exit_code(self, runner: int) -> int | None:
+        """Return the exit code of a runner that it has forked and that has ended; None when that is not known."""
+        self.ended.append(runner)
+        return self._order(b"")
 
     def end(self) -> None:
-        """End it; the runners that it has forked go on."""
+        """End it; the runners that it has forked go on, as children of this process."""
         self.control.close()
         self.process.kill()
         self.process.wait()
+        for runner in self.ended:
+            collected(runner)
+
+    def _order(self, folder: bytes) -> int | None:
+        try:
+            answer = int(self._answer(" ".join(map(str, self.ended)).encode() + b"\0" + folder))
+        except (OSError, ValueError):
+            self.control.close()  # a late answer must not be taken for that to another order
+            return None
+        self.ended.clear()
+        return answer
+
+    def _answer(self, order: bytes) -> bytes:
+        self.control.send(order)
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        if not poll.poll(_ANSWER_S * 1000):
+            raise TimeoutError(f"no answer within {_ANSWER_S:g} s")
+        return self.control.recv(64)
 
 
 class WarmPool:
@@ -123,6 +142,9 @@ class WarmPool:
         self._zygotes: dict[Kind, Zygote] = {}
         self._wanted: dict[Kind, None] = {}
         self._refused: dict[Kind, str] = {}
+        self._runners: dict[int, Zygote] = {}
+        self._looked_at = -_LOOK_S
+        self._scarce = False
 
     @property
     def pids(self) -> set[int]:
@@ -149,7 +171,23 @@ class WarmPool:
         if pid is None:
             self._retire(kind)
             self._wanted[kind] = None
+        else:
+            self._runners[pid] = zygote
         return pid
+
+    def exit_code(self, runner: int) -> int | None:
+        """Return the exit code of a runner that was started here and has ended; None when nobody knows it."""
+        zygote = self._runners.pop(runner, None)
+        if zygote is None:
+            return None
+        code = collected(runner)  # its zygote is gone: it is our own child by now
+        return zygote.exit_code(runner) if code is None else code
+
+    def forget(self, runner: int) -> None:
+        """Take note that a runner has ended, if it was started here: its zygote collects it when it is next used."""
+        zygote = self._runners.pop(runner, None)
+        if zygote is not None and collected(runner) is None:
+            zygote.ended.append(runner)
 
     def tend(self) -> None:
         """Hear what zygotes have to say, and let those go that are of no use now."""
@@ -160,7 +198,7 @@ class WarmPool:
                 self._retire(kind)
             elif not zygote.ready:
                 self._hear(kind, zygote)
-        scarce = bool(self._zygotes) and _memory_is_scarce()
+        scarce = bool(self._zygotes) and self._memory_is_scarce(now)
         for kind, zygote in list(self._zygotes.items()):
             if scarce or now - zygote.used_at > _IDLE_S or zygote.process.poll() is not None:
                 self._retire(kind)
@@ -169,7 +207,7 @@ class WarmPool:
         """Start the zygotes that jobs would have used."""
         for kind in list(self._wanted):
             del self._wanted[kind]
-            if kind not in self._zygotes and not _memory_is_scarce():
+            if kind not in self._zygotes and not self._memory_is_scarce(time.monotonic()):
                 self._make_room()
                 self._start(kind)
 
@@ -220,6 +258,11 @@ class WarmPool:
             self._zygotes[kind] = _start(kind)
         except OSError as error:  # the interpreter is gone, or no process is to be had: the job will say so
             self._refuse(kind, str(error))
+
+    def _memory_is_scarce(self, now: float) -> bool:
+        if now - self._looked_at >= _LOOK_S:
+            self._looked_at, self._scarce = now, _memory_is_scarce()
+        return self._scarce
 
     def _make_room(self) -> None:
         if len(self._zygotes) >= _MOST:

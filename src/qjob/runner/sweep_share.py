@@ -1,0 +1,33 @@
+"""What the jobs of a sweep share comes into the folder of each when it starts."""
+
+from __future__ import annotations
+
+import shutil
+
+from qjob.folder import JobFolder
+from qjob.model.spec import JobSpec
+from qjob.sweep_folder import SweepFolder, sweep_folder
+
+
+def take_share(folder: JobFolder, spec: JobSpec) -> None:
+    """Copy the sweep's source into the job's folder, and let ``input`` there lead to the sweep's.
+
+    The source is the job's working directory, so each job has its own; input data is read-only and may be large.
+    Raises OSError.
+    """
+    if spec.sweep_point is None:
+        return
+    shared = _shared(folder, spec.sweep_point.sweep)
+    shutil.copytree(shared.source, folder.source, symlinks=True)
+    if spec.inputs:
+        folder.input.symlink_to(shared.input, target_is_directory=True)
+
+
+def tell_sweep(folder: JobFolder, spec: JobSpec) -> None:
+    """Let whoever waits for the sweep know that this job has ended."""
+    if spec.sweep_point is not None:
+        _shared(folder, spec.sweep_point.sweep).tell_ended(folder.id)
+
+
+def _shared(folder: JobFolder, sweep_id: str) -> SweepFolder:
+    return sweep_folder(folder.path.parent, sweep_id)
