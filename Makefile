@@ -39,7 +39,7 @@ check: setup ## all that CI checks: format, lint, types, layers, tests and docs
 	@.venv/bin/pytest -q
 
 .PHONY: bench
-bench: .venv/.installed-bench ## measure, also against others; ARGS='--quick' for a shorter run
+bench: setup ## measure, also against others, into docs/benchmarks.md; ARGS=--quick for a first look
 	.venv/bin/python benchmarks/run.py $(ARGS)
 
 .PHONY: format
@@ -62,8 +62,4 @@ python: # print the Python that setup uses, for .ci/run
 	@echo 'Setting up .venv: a minute or two, once'
 	@.venv/bin/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@$(PIP) install --quiet --editable '.[dev,examples]'
-	@touch $@
-
-.venv/.installed-bench: .venv/.installed
-	@$(PIP) install --quiet --editable '.[bench]'
 	@touch $@

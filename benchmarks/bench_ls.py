@@ -1,46 +1,41 @@
-"""Listing the jobs when there are ten thousand."""
+"""Listing the jobs when there are ten thousand: such that have ended, and such that wait."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import history
 import our_cli
 import qjob
-from qjob.model.event import JobEvent
-from qjob.model.naming import job_id
-from qjob.model.record import JobRecord, apply
-from qjob.model.spec import JobSpec
-from qjob.model.status import EventType
-from qjob.store.store import Store
-from room import fresh_home
+from bench_sweep import end_sweep
+from room import SCRIPTS, fresh_home, size
 from rounds import Measure, interleaved, milliseconds, run_time_s
 from row import Row, at_most, compared, not_measured
 
 _JOBS = 10_000
-_LIFE = (
-    EventType.QUEUED_FOR_EXECUTION,
-    EventType.STARTING_INSTANCE,
-    EventType.RUNNING,
-    EventType.COMPLETED,
-)
 _LS = f"`qjob ls` with {_JOBS:,} jobs"
 _LS_ALL = f"`qjob ls --all` with {_JOBS:,} jobs"
 _FIND_ALL = f"find() of {_JOBS:,} jobs"
 _FIND_SOME = f"find(limit=20) of {_JOBS:,} jobs"
 _DIRECTORY = f"ls of {_JOBS:,} files"
 _PASS = "python -c pass"
+_BLOCKER = str(SCRIPTS / "wait_for_end.py")
 
 
 def run(root: Path, *, quick: bool) -> Iterator[Row]:
-    """Compare the list of many ended jobs with that of as many files."""
+    """Compare the list of many jobs with that of as many files."""
+    yield from _ended_rows(root, quick=quick)
+    yield from _waiting_rows(root, quick=quick)
+
+
+def _ended_rows(root: Path, *, quick: bool) -> Iterator[Row]:
     goal = at_most(300, "ms")
     no_cli = our_cli.why_not("ls")
     with fresh_home(root) as home:
-        _fill(home)
+        history.fill(home, _JOBS)
         measures = _measures(_many_files(root))
         if no_cli is not None:
             del measures[_LS], measures[_LS_ALL]
@@ -73,30 +68,23 @@ def _find_s(limit: int | None) -> float:
     return time.monotonic() - started
 
 
-def _fill(home: Path) -> None:
-    """Put ended jobs on record, one a minute until now; they have no folders, which nobody asks for."""
-    jobs = home / "jobs"
-    jobs.mkdir()
-    now = datetime.now(UTC)
-    store = Store(home / "index.db", jobs)
-    store.rebuild(lambda _: (_ended(number, now - timedelta(minutes=_JOBS - number)) for number in range(_JOBS)))
-    store.close()
-
-
-def _ended(number: int, created_at: datetime) -> JobRecord:
-    spec = JobSpec(
-        name=f"scan-{number}",
-        entry_point="scan",
-        source_name="scan.py",
-        source_uri="file:///home/ada/scan.py",
-        hyperparameters={"theta": "0.5", "shots": "1000"},
-        tags={"sweep": "h2"},
-        python=sys.executable,
-    )
-    record = JobRecord(id=job_id(int(created_at.timestamp() * 1e6), number), spec=spec, created_at=created_at)
-    for second, kind in enumerate(_LIFE):
-        record = apply(record, JobEvent(type=kind, time=created_at + timedelta(seconds=second)))
-    return record
+def _waiting_rows(root: Path, *, quick: bool) -> Iterator[Row]:
+    """Compare listing while very many jobs of a sweep wait, at each of which it has to look, with as many files."""
+    jobs = size(full=_JOBS, quick=1000, smoke=3, is_quick=quick)
+    ls, find = f"`qjob ls` while {jobs:,} jobs wait", f"find(limit=20) while {jobs:,} jobs wait"
+    with fresh_home(root, slots=1) as home:
+        sweep = qjob.sweep(_BLOCKER, grid={"seed": range(jobs)})
+        measures: dict[str, Measure] = {
+            _DIRECTORY: lambda: run_time_s(["ls", str(root / "files")]),
+            ls: lambda: run_time_s([*our_cli.COMMAND, "ls"]),
+            find: lambda: _find_s(20),
+        }
+        found = interleaved(measures, rounds=5 if quick else 15)
+        (home / "end").touch()
+        end_sweep(sweep)
+    samples = {name: milliseconds(values) for name, values in found.items()}
+    yield compared(ls, "ms", samples[ls], samples[_DIRECTORY], anchor_name=_DIRECTORY, goal=at_most(300, "ms"))
+    yield compared(find, "ms", samples[find], samples[_DIRECTORY], anchor_name=_DIRECTORY)
 
 
 def _many_files(root: Path) -> Path:

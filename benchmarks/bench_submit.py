@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import qjob
-from room import SCRIPTS, fresh_home
+from room import SCRIPTS, fresh_home, size
 from rounds import interleaved, run_time_s
 from row import Row, compared
 
@@ -20,7 +20,7 @@ _PLAIN = f"python -c pass, {_SLOTS} at a time"
 
 def run(root: Path, *, quick: bool) -> Iterator[Row]:
     """Compare jobs that do nothing with processes that do nothing, on two slots."""
-    jobs = 40 if quick else 200
+    jobs = size(full=200, quick=40, smoke=2, is_quick=quick)
     name = f"{jobs} jobs, submitted and ended, {_SLOTS} slots"
     submits: list[float] = []
 
@@ -32,7 +32,7 @@ def run(root: Path, *, quick: bool) -> Iterator[Row]:
     with fresh_home(root, slots=_SLOTS):
         found = interleaved({_PLAIN: lambda: jobs / _processes_s(jobs), name: ours}, rounds=2 if quick else 3)
     yield compared(name, "jobs/s", found[name], found[_PLAIN], anchor_name=_PLAIN)
-    yield compared(f"{jobs} jobs, submit() alone, while they run", "jobs/s", submits[1:])
+    yield compared(f"{jobs} jobs, submit() alone, while they run", "jobs/s", submits[-len(found[name]) :])
 
 
 def _jobs_s(count: int) -> tuple[float, float]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import time
-from importlib import import_module
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from peer import Program, program, python_with
+
+_PROGRAM = Path(__file__).resolve().with_name("submitit_program.py")
 
 
-def why_not() -> str | None:
-    """Return why there is nothing to measure, or None."""
-    return None if importlib.util.find_spec("submitit") else "submitit is not installed: pip install submitit"
+@contextlib.contextmanager
+def local_executor(directory: Path) -> Iterator[Program]:
+    """Have an executor at hand; what it is asked, it answers with the seconds from submit to the job's first act.
 
-
-def first_line_s(directory: Path) -> float:
-    """Return how long it takes from submit to the first thing that the submitted function does."""
-    submitit: Any = import_module("submitit")
-    executor = submitit.LocalExecutor(folder=directory)
-    started = time.monotonic()
-    first: float = executor.submit(time.monotonic).result()
-    return first - started
+    Raises PeerMissing.
+    """
+    with program([python_with("submitit>=1.5"), str(_PROGRAM), str(directory)]) as running:
+        yield running

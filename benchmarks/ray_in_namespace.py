@@ -1,6 +1,6 @@
 """Started by `peer_ray` in new network, process and mount namespaces; the cluster ends with this program.
 
-Says one line when the cluster is up. Then takes the path of a script per line, runs it as a Ray job, and
+Says one line when the cluster is up. Then takes the path of a script per line (in JSON), runs it as a Ray job, and
 answers with the seconds from the submit to the script's first line. Everything said is JSON.
 """
 
@@ -41,7 +41,7 @@ def main(directory: Path) -> None:
     client = module.JobSubmissionClient(_ADDRESS)
     print(json.dumps("up"), flush=True)
     for line in sys.stdin:
-        print(json.dumps(_first_line_s(client, line.strip(), directory / "out")), flush=True)
+        print(json.dumps(_first_line_s(client, json.loads(line), directory / "out")), flush=True)
 
 
 def _make_token(path: Path) -> None:

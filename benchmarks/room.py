@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 OUT = "BENCH_OUT"
 """The variable that tells a script where to write what it measured."""
+SMOKE_TEST = "BENCH_SMOKE_TEST"
+"""The variable that says that nothing is to be measured, only tried."""
 _IDLE_S = 30  # should a benchmark be killed, its dispatcher ends soon
+_ENDING_S = 0.1  # within that a process that was told to end makes no more files
+_REMOVED_WITHIN_S = 5.0
 _MISLEADING = ("QJOB_", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+
+
+def is_smoke_test() -> bool:
+    """Tell whether it is only to be seen that everything works: the sizes are tiny then."""
+    return SMOKE_TEST in os.environ
+
+
+def size(*, full: int, quick: int, smoke: int, is_quick: bool) -> int:
+    """Return one of three sizes of the same thing."""
+    if is_smoke_test():
+        return smoke
+    return quick if is_quick else full
+
+
+def script_with_sdk(name: str, *, smoke: str) -> str:
+    """Return the path of a script that imports an SDK; in a smoke test that of one which is like it, but for that."""
+    return str(SCRIPTS / (smoke if is_smoke_test() else name))
+
+
+def has_sdk() -> bool:
+    """Tell whether scripts that import ``braket.devices`` can be run here."""
+    return is_smoke_test() or importlib.util.find_spec("braket") is not None
 
 
 @contextlib.contextmanager
@@ -37,7 +65,15 @@ def clean_room() -> Iterator[Path]:
         os.chdir(directory)
         os.environ.clear()
         os.environ.update(before)
+        _remove(root)
+
+
+def _remove(root: Path) -> None:
+    """Remove a directory, also one in which a process that is ending still caches bytecode."""
+    deadline = time.monotonic() + _REMOVED_WITHIN_S
+    while root.exists() and time.monotonic() < deadline:
         shutil.rmtree(root, ignore_errors=True)
+        time.sleep(_ENDING_S)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-_HEAD = ("benchmark", "ours", "anchor", "ours/anchor", "goal", "met?", "remark")
+_HEAD = ("benchmark", "ours (min–max)", "anchor (min–max)", "ours/anchor", "goal", "met?", "remark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +29,19 @@ def at_most(limit: float, unit: str) -> Goal:
     return Goal(text=f"<= {limit:g} {unit}".strip(), holds=lambda ours, _: ours <= limit)
 
 
+def at_least(limit: float, unit: str) -> Goal:
+    """Aim at a value of our own, where more is better."""
+    return Goal(text=f">= {limit:g} {unit}".strip(), holds=lambda ours, _: ours >= limit)
+
+
 def at_most_more(limit: float, unit: str) -> Goal:
     """Aim at a distance from the anchor."""
     return Goal(text=f"<= anchor + {limit:g} {unit}", holds=lambda ours, anchor: ours - anchor <= limit)
 
 
-def ratio_at_most(limit: float) -> Goal:
-    """Aim at a multiple of the anchor, where less is better."""
-    return Goal(text=f"<= {limit:g}x", holds=lambda ours, anchor: ours <= limit * anchor)
+def ratio_at_most(limit: float, text: str = "") -> Goal:
+    """Aim at a multiple of the anchor, where less is better; ``text`` may say so in other words."""
+    return Goal(text=text or f"<= {limit:g}x", holds=lambda ours, anchor: ours <= limit * anchor)
 
 
 def ratio_at_least(limit: float) -> Goal:
@@ -57,6 +63,7 @@ class Row:
         goal: what is aimed at, as text; empty where a row is for information.
         met: whether that is reached; None without a goal or a measurement.
         note: what else is to be said.
+        fault: what is wrong with our answer, when it is not what it has to be; a goal is missed then.
         our_samples: every measurement of ours, in the order in which they were taken.
         anchor_samples: the same of the anchor.
     """
@@ -69,6 +76,7 @@ class Row:
     goal: str = ""
     met: bool | None = None
     note: str = ""
+    fault: str = ""
     our_samples: tuple[float, ...] = ()
     anchor_samples: tuple[float, ...] = ()
 
@@ -87,9 +95,10 @@ def compared(
     anchor_name: str = "",
     goal: Goal | None = None,
     note: str = "",
+    fault: str = "",
     statistic: Callable[[Sequence[float]], float] = median,
 ) -> Row:
-    """Return the line of a measurement."""
+    """Return the line of a measurement; of a wrong answer (``fault``) no goal is met, however fast it came."""
     our_value, anchor_value = statistic(ours), statistic(anchor) if anchor else None
     return Row(
         name=name,
@@ -98,8 +107,9 @@ def compared(
         anchor=anchor_value,
         anchor_name=anchor_name,
         goal=goal.text if goal else "",
-        met=goal.holds(our_value, anchor_value or 0.0) if goal else None,
+        met=not fault and goal.holds(our_value, anchor_value or 0.0) if goal else None,
         note=note,
+        fault=fault,
         our_samples=tuple(ours),
         anchor_samples=tuple(anchor),
     )
@@ -107,7 +117,7 @@ def compared(
 
 def not_measured(name: str, reason: str, goal: Goal | None = None) -> Row:
     """Return the line that says why there is no measurement."""
-    return Row(name=name, goal=goal.text if goal else "", note=reason)
+    return Row(name=name, goal=goal.text if goal else "", note=f"not measured: {reason}")
 
 
 def line(row: Row) -> str:
@@ -130,22 +140,32 @@ def to_json(row: Row) -> dict[str, Any]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    anchor = "" if row.anchor is None else f"{_number(row.anchor)} {row.unit}".strip()
+    anchor = _measured(row.anchor, row.anchor_samples, row.unit)
     return (
         row.name,
-        "" if row.ours is None else f"{_number(row.ours)} {row.unit}".strip(),
-        " ".join(filter(None, [anchor, f"({row.anchor_name})" if row.anchor_name else ""])),
-        "" if row.ratio is None else f"{_number(row.ratio)}x",
+        _measured(row.ours, row.our_samples, row.unit),
+        ": ".join(filter(None, [row.anchor_name, anchor])),
+        "" if row.ratio is None else f"{number(row.ratio)}x",
         row.goal,
         {True: "yes", False: "no", None: ""}[row.met],
-        row.note,
+        "; ".join(filter(None, [row.fault and f"WRONG: {row.fault}", row.note])),
     )
 
 
-def _number(value: float) -> str:
+def _measured(value: float | None, samples: Sequence[float], unit: str) -> str:
+    """Return a value and, of several samples, the least and the greatest: ``12.3 (11.9–14.0) ms``."""
+    if value is None:
+        return ""
+    spread = f"({number(min(samples))}–{number(max(samples))})" if len(samples) > 1 else ""
+    return " ".join(filter(None, [number(value), spread, unit]))
+
+
+def number(value: float) -> str:
     """Return three digits of a number, all of them where it has more before the point."""
-    decimals = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{decimals}f}"
+    if value == int(value):
+        return f"{value:,.0f}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 6)}f}"
 
 
 def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,0 +1,3 @@
+"""Import what scripts for Braket begin with, and do nothing more."""
+
+import braket.devices  # noqa: F401
