@@ -48,23 +48,23 @@ class MoodyEngine(FakeEngine):
         super().__init__(now)
         self._turn = threading.RLock()
 
-    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
+    def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
         self._be_there()
         if self.refuses:
             raise SubmitError("No machine for such a job.")
-        return super().submit(folder, spec)
+        return super().submit(jobs)
 
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
         self._be_there()
         return super().observe(refs)
 
-    def cancel(self, ref: str) -> None:
+    def cancel(self, refs: Sequence[str]) -> None:
         self._be_there()
         if self.slow:
             self.calls.append("cancel")
             return
         with self._turn:
-            super().cancel(ref)
+            super().cancel(refs)
 
     def step(self) -> None:
         with self._turn:

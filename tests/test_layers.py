@@ -122,6 +122,7 @@ IMPORTS_IN_FUNCTIONS = {
     ("runner/bootstrap.py", "traceback"): IN_THE_JOB,
     ("runner/free_port.py", "socket"): "only for jobs with several instances",
     ("runner/script.py", "qjob.interpreter.launch"): ONLY_WITH_REQUIREMENTS,
+    ("sweep_handle.py", "qjob.braket.sweep_call"): "cloudpickle, only for a sweep over a function",
     ("runtime/__init__.py", "pathlib"): STARTS_THE_JOB,
     ("runtime/__init__.py", "qjob.runtime.document"): STARTS_THE_JOB,
     ("runtime/__init__.py", "qjob.runtime.persisted"): STARTS_THE_JOB,

@@ -182,13 +182,13 @@ class Interrupted(MoodyEngine):
     takes = False
     interrupts = True
 
-    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
+    def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
         if self.interrupts:
             self.interrupts = False
             if self.takes:
-                super().submit(folder, spec)
+                super().submit(jobs)
             raise KeyboardInterrupt
-        return super().submit(folder, spec)
+        return super().submit(jobs)
 
 
 @pytest.mark.parametrize("takes", [False, True])

@@ -1,12 +1,11 @@
-"""Train a quantum classifier four times, as four hybrid jobs, and take the best.
+"""Train a quantum classifier four times, as the four jobs of a sweep, and take the best.
 
-``python examples/quantum_classifier/sweep.py`` submits the jobs and waits for them. What it imports from
+``python examples/quantum_classifier/sweep.py`` submits the sweep and waits for it. What it imports from
 ``qjob.braket`` has the names that ``braket.jobs`` has.
 """
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import circuits
 import numpy as np
 import pennylane as qml
 
+import qjob
 from qjob.braket import get_input_data_dir, hybrid_job, log_metric, save_job_checkpoint
 
 HERE = Path(__file__).parent
@@ -50,14 +50,22 @@ def train(layers: int, step_size: float, iterations: int = 30, seed: int = 7) ->
 
 
 def main() -> None:
-    """Submit all four, then wait for all four."""
-    jobs = {choice: train(*choice) for choice in product(LAYERS, STEP_SIZES)}
-    results = {choice: job.result() for choice, job in jobs.items()}
-    for (layers, step_size), result in results.items():
-        accuracies = f"train {result['train_accuracy']:.2f}  test {result['test_accuracy']:.2f}"
-        print(f"layers {layers}  step size {step_size:<4}  {accuracies}")
-    best = max(results, key=lambda choice: (results[choice]["test_accuracy"], results[choice]["train_accuracy"]))
-    print(f"best: layers {best[0]}, step size {best[1]}, weights of shape {results[best]['weights'].shape}")
+    """Submit one job for each combination, wait for all of them, and tell which is best."""
+    sweep = qjob.sweep(train, {"layers": LAYERS, "step_size": STEP_SIZES})
+    sweep.wait()
+    jobs = sweep.jobs()
+    for job in jobs:
+        choice, accuracies = job.hyperparameters, job.results
+        print(
+            f"layers {choice['layers']}  step size {choice['step_size']:<4}  "
+            f"train {accuracies['train_accuracy']:.2f}  test {accuracies['test_accuracy']:.2f}"
+        )
+    best = max(jobs, key=lambda job: (job.results["test_accuracy"], job.results["train_accuracy"]))
+    weights = qjob.get(best.id).result()["weights"]
+    print(
+        f"best: layers {best.hyperparameters['layers']}, step size {best.hyperparameters['step_size']}, "
+        f"weights of shape {weights.shape}"
+    )
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         S3DataSourceConfig,
         StoppingCondition,
     )
+    from qjob.model.points import RandomPoints
     from qjob.quantum_job import QuantumJob
     from qjob.runtime import (
         PersistedJobDataFormat,
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
         save_job_checkpoint,
         save_job_result,
     )
+    from qjob.sweep_handle import Sweep, get_sweep, sweep
+    from qjob.sweep_table import SweepTable, SweptJob
 
 _NAMES = {
     "qjob.errors": (
@@ -76,12 +79,15 @@ _NAMES = {
         "CheckpointConfig DeviceConfig InstanceConfig MetricPeriod MetricStatistic MetricType OutputDataConfig "
         "S3DataSourceConfig StoppingCondition"
     ),
+    "qjob.model.points": "RandomPoints",
     "qjob.quantum_job": "QuantumJob",
     "qjob.runtime": (
         "PersistedJobDataFormat get_checkpoint_dir get_hyperparameters get_input_data_dir get_job_device_arn "
         "get_job_name get_results_dir load_job_checkpoint load_job_result log_metric save_job_checkpoint "
         "save_job_result"
     ),
+    "qjob.sweep_handle": "Sweep get_sweep sweep",
+    "qjob.sweep_table": "SweepTable SweptJob",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
@@ -112,6 +118,7 @@ __all__ = [
     "PersistedJobDataFormat",
     "QjobError",
     "QuantumJob",
+    "RandomPoints",
     "ResultError",
     "ResultTimeout",
     "S3DataSourceConfig",
@@ -122,6 +129,9 @@ __all__ = [
     "StoreMissing",
     "StoreTooNew",
     "SubmitError",
+    "Sweep",
+    "SweepTable",
+    "SweptJob",
     "delete",
     "find",
     "get",
@@ -131,12 +141,14 @@ __all__ = [
     "get_job_device_arn",
     "get_job_name",
     "get_results_dir",
+    "get_sweep",
     "load_job_checkpoint",
     "load_job_result",
     "log_metric",
     "save_job_checkpoint",
     "save_job_result",
     "submit",
+    "sweep",
 ]
 
 

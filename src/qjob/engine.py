@@ -35,7 +35,8 @@ class Observation:
     Attributes:
         presence: where it sees the job.
         message: WAITING: what the job waits for. GONE: how it ended. A sentence without its full stop.
-        position: WAITING: its place in the queue, 1 for the next to start, where that is known.
+        position: WAITING: its place in the queue, 1 for the next to start, where that is known. Place and message may
+            be left out when more than one job is asked for.
         certain: False when a shared disk may still hide the outcome of a job that is GONE; it then
             takes two such observations some time apart.
     """
@@ -59,21 +60,28 @@ class Engine(Protocol):
         Without side effects, and quick: it is asked before anything is written.
         """
 
-    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
-        """Take the job and return the engine's own handle of it, at once and without waiting for a slot.
+    def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
+        """Take jobs and return the engine's own handle of each, at once and without waiting for a slot.
+
+        Either one job or many of one sweep: those have the same spec but for name, hyperparameters, point and
+        checkpoints, and come in the order of their points. At most ``spec.sweep_point.concurrency`` of a sweep's
+        jobs run at a time.
 
         Harmless to repeat: a folder that was taken before gives the handle that it got then. A submitter
         that was killed half-way is settled by that.
 
-        Raises SubmitError when nothing was started and nothing will be, EngineUnavailable when it may
+        Raises SubmitError when none was started and none will be, EngineUnavailable when it may
         be tried again.
         """
 
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
         """Say of each job where it is now: one question for many. A ref it never gave is GONE."""
 
-    def cancel(self, ref: str) -> None:
-        """End the job and all that it started; returns at once. Harmless to repeat, and after the end."""
+    def cancel(self, refs: Sequence[str]) -> None:
+        """End jobs and all that they started; returns at once. Harmless to repeat, and after the end.
+
+        Those that wait are taken first: none of them may start because another one was ended.
+        """
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Make the folder here hold what the job has written by now; nothing to do on a shared disk."""

@@ -16,11 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qjob.atomic import TEMPORARY_SUFFIX, write_whole
+from qjob.atomic import TEMPORARY_SUFFIX, write_unsynced, write_whole
 from qjob.errors import FolderError
 from qjob.model.event import JobEvent, event_from_json, event_to_json, parse_time
 from qjob.model.outcome import Outcome, outcome_from_json, outcome_to_json
-from qjob.model.record import JobRecord, record_from_json, record_to_json
+from qjob.model.record import JobRecord, get_job, record_from_json
 from qjob.model.spec import JobSpec, spec_from_json, spec_to_json
 
 T = TypeVar("T")
@@ -179,8 +179,20 @@ class JobFolder:
         write_whole(self.spec, _to_bytes(spec_to_json(spec)))
 
     def write_record(self, record: JobRecord, home: Path | None = None) -> None:
-        """Write what is known; ``home`` names the folder when it is still being staged elsewhere."""
-        write_whole(self.record, _to_bytes(record_to_json(record, str(home or self.path))))
+        """Write what is known; ``home`` names the folder when it is still being staged elsewhere.
+
+        It does not wait for the disk: what a power cut takes follows again from spec, events and outcome.
+        """
+        write_unsynced(self.record, _to_bytes(get_job(record, str(home or self.path))))
+
+    def write_new(self, record: JobRecord, home: Path) -> None:
+        """Write spec and record of a job that has none yet; ``home`` is the folder's name to be.
+
+        Nothing is synced to the disk, and each is one line: there may be thousands.
+        """
+        for path, data in ((self.spec, spec_to_json(record.spec)), (self.record, get_job(record, str(home)))):
+            with open(path, "wb", buffering=0) as file:
+                file.write(_ENCODER.encode(data).encode() + b"\n")
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
         """Write the submitter's environment, readable by its owner alone."""
@@ -188,12 +200,16 @@ class JobFolder:
         self.environment.chmod(0o600)
 
     def write_hyperparameters(self, hyperparameters: Mapping[str, str]) -> None:
-        """Write Braket's hyperparameter file: one JSON object of strings."""
+        """Write Braket's hyperparameter file, one JSON object of strings."""
         write_whole(self.hyperparameters, _to_bytes(dict(hyperparameters)))
 
     def write_cancel_mark(self, mark: CancelMark) -> None:
         """Ask for the cancellation; from here on no runner starts anything for this job."""
         write_whole(self.cancel_mark, _to_bytes({"requestedAt": mark.time.isoformat(), "reason": mark.reason}))
+
+    def write_unsynced_cancel_mark(self, mark: CancelMark) -> None:
+        """Ask for the cancellation, as one of many: whoever writes them syncs them to the disk together."""
+        write_unsynced(self.cancel_mark, _to_bytes({"requestedAt": mark.time.isoformat(), "reason": mark.reason}))
 
     def append_event(self, event: JobEvent) -> None:
         """Add to what happened, in one write. Raises OSError, with nothing added, when the disk is full.
@@ -201,13 +217,17 @@ class JobFolder:
         Half a line that a killed runner left goes away, lest this one become a part of it.
         """
         line = json.dumps(event_to_json(event)).encode() + b"\n"
-        with self.events.open("a+b", buffering=0) as file:
-            file.seek(0)
-            whole = file.read().rfind(b"\n") + 1
-            file.truncate(whole)
-            if file.write(line) < len(line):
-                file.truncate(whole)
+        fd = os.open(self.events, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(fd).st_size
+            whole = os.pread(fd, size, 0).rfind(b"\n") + 1
+            if whole < size:
+                os.ftruncate(fd, whole)
+            if os.write(fd, line) < len(line):
+                os.ftruncate(fd, whole)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.events))
+        finally:
+            os.close(fd)
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Say how the job ended. Nothing is written into the folder after that by the runner."""
@@ -261,8 +281,9 @@ def locked(path: Path) -> Iterator[int | None]:
 
 def remove_temporaries(directory: Path) -> None:
     """Remove the unfinished files that killed processes left in a directory."""
-    for leftover in directory.glob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+    for name in os.listdir(directory) if directory.is_dir() else ():
+        if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
+            (directory / name).unlink(missing_ok=True)
 
 
 def _damage(path: Path, error: Exception) -> str:
@@ -278,5 +299,16 @@ def _cancel_mark_from_json(data: Mapping[str, Any]) -> CancelMark:
     return CancelMark(time=parse_time(data["requestedAt"]), reason=data["reason"])
 
 
+def _time_to_json(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no JSON form")
+
+
+_ENCODER = json.JSONEncoder(default=_time_to_json)
+
+
 def _to_bytes(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, indent=2).encode() + b"\n"
+    """Return JSON with a line for each key: as good to read as more lines, and written in a quarter of the time."""
+    lines = [f"  {_ENCODER.encode(key)}: {_ENCODER.encode(value)}" for key, value in data.items()]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()

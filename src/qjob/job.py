@@ -21,6 +21,7 @@ from qjob.model.config import (
     MetricType,
     StoppingCondition,
 )
+from qjob.model.metric_series import MetricSeries
 from qjob.model.naming import arn_of
 from qjob.model.record import QueueInfo
 from qjob.model.status import JobStatus
@@ -114,6 +115,10 @@ class Job(QuantumJob):
         """Return the metrics that the job has logged until now, as columns; without a limit of rows."""
         # By value, so that Braket's own enumerations do as well.
         return self._service.metrics(self._id, MetricType(metric_type.value), MetricStatistic(statistic.value))
+
+    def metric_series(self, name: str, points: int = 500) -> list[MetricSeries]:
+        """Return one metric in at most so many points, for a plot; a series for each node that reports it."""
+        return self._service.metric_series(self._id, name, points)
 
     def cancel(self) -> str:
         """End the job and all that it started; return CANCELLING or CANCELLED.

@@ -54,18 +54,18 @@ def prepare_resumption(record: JobRecord, folder: JobFolder, changes: Changes) -
             f"job {record.spec.name} ({record.id}) is {record.status}: it can be resumed when it has ended; "
             "cancel it first, or wait."
         )
-    problems: list[str] = []
-    spec = _changed(record, changes, problems)
+    problems = _sweep_problems(record)
+    spec = changed(record, changes, problems)
     problems += _folder_problems(record, folder)
     if problems:
         raise InvalidInput(problems)
     return Submission(
-        spec=spec, source=_Copy(folder.source), inputs=_Copy(folder.input), environment=changes.environment
+        spec=spec, source=FolderCopy(folder.source), inputs=FolderCopy(folder.input), environment=changes.environment
     )
 
 
 @dataclass(frozen=True)
-class _Copy:
+class FolderCopy:
     """What lies in a folder, to be copied as it is: links stay links, and sockets and the like are left out.
 
     Of a job's ``source/``, which was its working directory, that includes what the script has left there.
@@ -83,7 +83,8 @@ def _special(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name not in plain]
 
 
-def _changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpec:
+def changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpec:
+    """Return a job's spec with the changes; what is wrong with them is added to ``problems``."""
     old = record.spec
     hyperparameters = checked_hyperparameters(changes.hyperparameters, problems)
     stopping = old.stopping_condition
@@ -104,14 +105,24 @@ def _changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpe
     )
 
 
+def _sweep_problems(record: JobRecord) -> list[str]:
+    point = record.spec.sweep_point
+    if point is None:
+        return []
+    return [
+        f"job {record.spec.name} ({record.id}) is a point of sweep {point.sweep}: resume that, and all of its points "
+        "go on that did not complete; or submit a job anew that copies this one's checkpoints."
+    ]
+
+
 def _folder_problems(record: JobRecord, folder: JobFolder) -> list[str]:
     wanted = [folder.source, *([folder.input] if record.spec.inputs else [])]
     problems = [
         f"{path} is missing or empty: it was removed from the job's folder; submit the job anew."
         for path in wanted
-        if not _has_entries(path)
+        if not has_entries(path)
     ]
-    if not _has_entries(folder.checkpoints):
+    if not has_entries(folder.checkpoints):
         problems.append(
             f"job {record.spec.name} ({record.id}) has left no checkpoints to go on from; submit it anew to start "
             "from the beginning."
@@ -119,5 +130,6 @@ def _folder_problems(record: JobRecord, folder: JobFolder) -> list[str]:
     return problems
 
 
-def _has_entries(path: Path) -> bool:
+def has_entries(path: Path) -> bool:
+    """Return whether there is a directory, and something in it."""
     return path.is_dir() and any(path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import time
@@ -23,26 +24,30 @@ from qjob.errors import (
     JobFailed,
     JobNotFound,
     JobStateError,
-    QjobError,
     ResultTimeout,
     SubmitError,
 )
 from qjob.folder import CancelMark, JobFolder
 from qjob.logs import LogPiece, LogReader
+from qjob.metric_log import MetricLog, MetricMemory
 from qjob.model import naming
 from qjob.model.config import MetricStatistic, MetricType
 from qjob.model.event import JobEvent
+from qjob.model.metric_series import MetricSeries
 from qjob.model.metrics import MetricsParser
 from qjob.model.naming import ARN_PREFIX, ID_PATTERN
 from qjob.model.outcome import Outcome
 from qjob.model.record import JobRecord, QueueInfo, apply, get_job
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
+from qjob.model.sweep import SweepRecord, SweepSummary
 from qjob.register import Register
 from qjob.runtime import PersistedJobDataFormat, read_persisted
 from qjob.runtime.document import read_document
 from qjob.staging import Checkpoints, Staging, Submission
+from qjob.store.folders import read_folders
 from qjob.store.store import Query, Store
+from qjob.sweeps import Sweeps
 from qjob.watch import FolderWatch
 
 _LONGEST_LOOK_S = 1.0  # an engine's word that a job is gone comes by looking, not by waking
@@ -51,7 +56,11 @@ _TRACEBACK_LINES = 12
 
 
 class Service:
-    """The use cases. One object serves a process; several processes need no word between them."""
+    """The use cases. One object serves a process; several processes need no word between them.
+
+    Attributes:
+        sweeps: the use cases of many jobs at once.
+    """
 
     def __init__(
         self,
@@ -74,7 +83,11 @@ class Service:
         self._jobs = jobs
         self._staging = Staging(jobs)
         self._now = now
+        self._metric_memory = MetricMemory()
         self._register = Register(store=store, engine_of=engine_of, jobs=jobs, staging=self._staging, now=now)
+        self.sweeps = Sweeps(
+            store=store, engine_of=engine_of, jobs=jobs, staging=self._staging, register=self._register, now=now
+        )
 
     # Submitting
 
@@ -153,7 +166,7 @@ class Service:
         Raises JobNotFound or AmbiguousJob.
         """
         wanted = selector.removeprefix(ARN_PREFIX)
-        if ID_PATTERN.fullmatch(wanted) and self._store.get([wanted]):
+        if ID_PATTERN.fullmatch(wanted) and self._store.has(wanted):
             return wanted
         if not selector:
             raise JobNotFound("an empty text is no job: give an id, the beginning of one, a name or an ARN.")
@@ -174,8 +187,15 @@ class Service:
 
     def find(self, query: Query) -> list[JobRecord]:
         """Return the jobs that match now, the newest first."""
-        self.look(self._store.active_ids())
+        self._register.look_active()
         return self._store.find(query)
+
+    def overview(self, query: Query) -> list[JobRecord | SweepSummary]:
+        """Return the jobs that match now and, in the place of those that are of sweeps, the sweeps; newest first."""
+        self._register.look_active()
+        jobs = self._store.find(replace(query, alone=True))
+        found: list[JobRecord | SweepSummary] = [*jobs, *self._store.summaries(query)]
+        return sorted(found, key=lambda each: each.id, reverse=True)[: query.limit]
 
     def look(self, ids: Sequence[str]) -> dict[str, JobRecord]:
         """Return what is known of jobs now; ids that are not on record are left out."""
@@ -364,11 +384,30 @@ class Service:
     ) -> dict[str, list[Any]]:
         """Return the metrics that the job has logged until now, as columns; see `qjob.model.metrics`."""
         record = self._looked(job_id)
-        parser = MetricsParser(metric_type, statistic)
-        reader = self.log(job_id)
-        for data, time_of in reader.blocks(final=record.status.ended):
-            parser.feed(data, time_of)
-        return parser.columns()
+        question = (job_id, metric_type, statistic)
+        remembered = self._metric_memory.take(question)
+        log, parser = remembered or (self.metric_log(job_id), MetricsParser(metric_type, statistic))
+        for lines in log.read(final=record.status.ended):
+            parser.add(lines)
+        columns = parser.columns()
+        self._metric_memory.put(question, log, parser)
+        return columns
+
+    def metric_series(self, job_id: str, name: str, points: int = 500) -> list[MetricSeries]:
+        """Return one metric that the job has logged until now in at most so many points, for a plot.
+
+        There is a series for each node that reports it, of all values in the order in which they were reported.
+        Most of the log, or what was kept of it, is not read for that once somebody has asked for the metrics.
+        Raises InvalidInput for less than one point.
+        """
+        if points < 1:
+            raise InvalidInput(f"points={points}: a series has at least one point.")
+        return self.metric_log(job_id).series(name, points, final=self._looked(job_id).status.ended)
+
+    def metric_log(self, job_id: str) -> MetricLog:
+        """Return a reader of the job's metric lines, of all instances."""
+        count = self._looked(job_id).spec.instance_count
+        return MetricLog(self._existing_folder(job_id), range(count))
 
     # Ending
 
@@ -416,43 +455,25 @@ class Service:
         except OSError as error:
             raise FolderError(f"{self.folder(job_id).path} cannot be removed: {error.strerror}.") from error
         self._store.delete(job_id)
+        if record.spec.sweep_point is not None:
+            self.sweeps.forget_empty(record.spec.sweep_point.sweep)
         shutil.rmtree(doomed, ignore_errors=True)
 
     def reindex(self) -> Reindexed:
         """Build the index anew from the folders; a damaged index is set aside, not removed."""
         problems: list[str] = []
 
-        def read(known: set[str]) -> Iterator[JobRecord]:
-            for job_id in known:
+        def read(known: set[str]) -> Iterator[JobRecord | SweepRecord]:
+            for job_id in known.difference(os.listdir(self._jobs)):
                 self._staging.promote(job_id)
-            for path in sorted(self._jobs.iterdir()):
-                if path.name.startswith("."):
-                    continue
-                try:
-                    yield self._record_in(JobFolder(path))
-                except QjobError as error:
-                    problems.append(str(error))
+            yield from read_folders(self._jobs, problems)
 
         jobs = self._store.rebuild(read)
-        self._staging.discard_abandoned(lambda job_id: bool(self._store.get([job_id])))
+        self._staging.discard_abandoned(self._store.has)
+        self.sweeps.discard_abandoned()
         for doomed in self._jobs.glob(".*.deleted"):
             shutil.rmtree(doomed, ignore_errors=True)
         return Reindexed(jobs=jobs, problems=tuple(problems))
-
-    def _record_in(self, folder: JobFolder) -> JobRecord:
-        """Return the record that a folder tells of; from the spec alone, should record.json be lost."""
-        if not ID_PATTERN.fullmatch(folder.id):
-            raise FolderError(f"{folder.path} is no job's folder, as its name is no job's id; move it away.")
-        try:
-            record = folder.read_record()
-        except FolderError:
-            spec = folder.read_spec()
-            created_at = datetime.fromtimestamp(folder.spec.stat().st_mtime, UTC)
-            record = JobRecord(id=folder.id, spec=spec, created_at=created_at)
-            record = apply(record, JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=created_at))
-        if record.id != folder.id:
-            raise FolderError(f"{folder.path} holds job {record.id}: it is a copy of that folder; move it away.")
-        return record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from qjob.model.spec import JobSpec
 from qjob.runtime.alone import alone_in
 
 _SUFFIX = ".staging"
-_ABANDONED_S = 3600.0
+ABANDONED_S = 3600.0
+"""How old, in seconds, what a submitter has staged must be to count as left behind."""
 
 
 class Payload(Protocol):
@@ -73,39 +74,43 @@ class Staging:
 
         Raises InvalidInput, or FolderError when the disk is full or may not be written.
         """
-        folder = JobFolder(self._staged(record.id))
+        folder = JobFolder(self.staged(record.id))
         try:
             folder.path.mkdir(mode=0o700)
             self._fill(folder, record, submission, checkpoints)
         except OSError as error:
             self.discard(record.id)
-            raise FolderError(_cannot_write(self._jobs, error)) from error
+            raise FolderError(cannot_write(self._jobs, error)) from error
         except BaseException:
             self.discard(record.id)
             raise
 
     def rename(self, job_id: str, record: JobRecord) -> None:
         """Give what was staged for ``job_id`` to ``record``, the same job under another id."""
-        self._staged(job_id).rename(self._staged(record.id))
-        JobFolder(self._staged(record.id)).write_record(record, self._jobs / record.id)
+        self.staged(job_id).rename(self.staged(record.id))
+        JobFolder(self.staged(record.id)).write_record(record, self._jobs / record.id)
 
     def promote(self, job_id: str) -> bool:
         """Give the folder its own name; return whether the job has its folder. Harmless to repeat."""
         with contextlib.suppress(OSError):
-            self._staged(job_id).rename(self._jobs / job_id)
+            self.staged(job_id).rename(self._jobs / job_id)
         return JobFolder(self._jobs / job_id).spec.exists()
 
     def discard(self, job_id: str) -> None:
         """Remove what was staged; harmless to repeat."""
-        shutil.rmtree(self._staged(job_id), ignore_errors=True)
+        shutil.rmtree(self.staged(job_id), ignore_errors=True)
 
     def discard_abandoned(self, is_job: Callable[[str], bool]) -> None:
         """Remove what submitters that were killed long ago left behind, where it never became a job."""
         for path in self._jobs.glob(f".*{_SUFFIX}"):
             job_id = path.name.removeprefix(".").removesuffix(_SUFFIX)
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_S and not is_job(job_id):
+                if time.time() - path.stat().st_mtime > ABANDONED_S and not is_job(job_id):
                     self.discard(job_id)
+
+    def staged(self, job_id: str) -> Path:
+        """Return where the folder of a new job is made."""
+        return self._jobs / f".{job_id}{_SUFFIX}"
 
     def _fill(
         self, folder: JobFolder, record: JobRecord, submission: Submission, checkpoints: Checkpoints | None
@@ -117,7 +122,7 @@ class Staging:
             folder.input.mkdir(mode=0o700)
             submission.inputs.write_to(folder.input)
         if checkpoints is not None:
-            _copy_checkpoints(checkpoints, folder, record.spec.name)
+            copy_checkpoints(checkpoints, folder, record.spec.name)
         folder.write_hyperparameters(record.spec.hyperparameters)
         if record.spec.requirements:
             folder.requirements.write_text(record.spec.requirements, encoding="utf-8")
@@ -126,11 +131,8 @@ class Staging:
         folder.write_record(record, self._jobs / record.id)
         sync_directory(folder.path)
 
-    def _staged(self, job_id: str) -> Path:
-        return self._jobs / f".{job_id}{_SUFFIX}"
 
-
-def _copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) -> None:
+def copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) -> None:
     """Carry over checkpoints: as they are, and those under the old job's name also under the new one's.
 
     A script that loads a checkpoint without naming a job looks for its own job's name, as published. A job
@@ -158,7 +160,8 @@ def _no_checkpoints(checkpoints: Checkpoints) -> InvalidInput:
     )
 
 
-def _cannot_write(jobs: Path, error: OSError) -> str:
+def cannot_write(jobs: Path, error: OSError) -> str:
+    """Return why nothing was submitted, when a folder in ``jobs`` could not be written."""
     if error.filename is not None and not Path(error.filename).is_relative_to(jobs):
         return f"{error.filename} cannot be taken along: {error.strerror}. Nothing was submitted."
     remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +22,10 @@ from qjob.model.event import JobEvent
 from qjob.model.naming import job_id
 from qjob.model.outcome import Outcome
 from qjob.model.record import JobRecord
-from qjob.model.spec import JobSpec
+from qjob.model.spec import JobSpec, SweepPoint
 from qjob.model.status import EventType, JobStatus
+from qjob.model.sweep import SweepRecord
+from qjob.sweep_folder import sweep_folder
 
 SCRIPT = """\
 import json, os, sys, time
@@ -58,25 +61,27 @@ class FakeEngine:
         """Refuse every option: this engine has no words of its own."""
         return [f"option {name!r}: the fake engine knows none; leave it out." for name in spec.options]
 
-    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
-        """Put the job behind the others; once, however often it is called."""
+    def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
+        """Put the jobs behind the others; once, however often it is called."""
         self.calls.append("submit")
-        ref = f"fake-{folder.id}"
-        self._jobs.setdefault(ref, _Played(folder=folder, spec=spec))
-        return ref
+        for folder, spec in jobs:
+            self._jobs.setdefault(f"fake-{folder.id}", _Played(folder=folder, spec=spec))
+        return [f"fake-{folder.id}" for folder, _ in jobs]
 
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
         """Say where each job is, or what the test said that this engine shall say."""
         self.calls.append("observe")
-        return {ref: self.says.get(ref) or self._observation(ref) for ref in refs}
+        waiting = (ref for ref, job in self._jobs.items() if job.presence is Presence.WAITING)
+        places = {ref: place for place, ref in enumerate(waiting, start=1)}
+        return {ref: self.says.get(ref) or self._observation(ref, places.get(ref)) for ref in refs}
 
-    def cancel(self, ref: str) -> None:
-        """End the job at once."""
+    def cancel(self, refs: Sequence[str]) -> None:
+        """End the jobs at once."""
         self.calls.append("cancel")
-        job = self._jobs.get(ref)
-        if job is not None and job.presence is not Presence.GONE:
-            started = job.presence is Presence.RUNNING
-            self._end(job, JobStatus.CANCELLED, "", -15 if started else None)
+        for job in filter(None, map(self._jobs.get, refs)):
+            if job.presence is not Presence.GONE:
+                started = job.presence is Presence.RUNNING
+                self._end(job, JobStatus.CANCELLED, "", -15 if started else None)
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
@@ -95,11 +100,9 @@ class FakeEngine:
         """Let the job disappear without an outcome, as when its machine is lost."""
         self._jobs[ref].presence = Presence.GONE
 
-    def _observation(self, ref: str) -> Observation:
+    def _observation(self, ref: str, position: int | None) -> Observation:
         if ref not in self._jobs:
             return Observation(presence=Presence.GONE, message="it was never submitted")
-        waiting = [other for other, job in self._jobs.items() if job.presence is Presence.WAITING]
-        position = waiting.index(ref) + 1 if ref in waiting else None
         message = "its turn" if position else ""
         return Observation(presence=self._jobs[ref].presence, position=position, message=message)
 
@@ -167,7 +170,7 @@ def make_spec(do: str = "finish", *, say: str = "hello", engine: str = "local", 
 def make_folder(jobs: Path, spec: JobSpec, source: _Payload | None = None) -> JobFolder:
     """Return a job's folder as the service leaves it for an engine, with the environment of a plain shell."""
     now = datetime.now(UTC)
-    folder = JobFolder(jobs / job_id(int(now.timestamp() * 1_000_000), time.monotonic_ns()))
+    folder = JobFolder(jobs / _new_id())
     for directory in (folder.source, folder.logs, folder.results, folder.checkpoints):
         directory.mkdir(parents=True)
     (source or ScriptSource()).write_to(folder.source)
@@ -176,6 +179,33 @@ def make_folder(jobs: Path, spec: JobSpec, source: _Payload | None = None) -> Jo
     folder.write_spec(spec)
     folder.write_record(JobRecord(id=folder.id, spec=spec, created_at=now))
     return folder
+
+
+def make_sweep_folders(jobs: Path, spec: JobSpec, points: int, concurrency: int | None = None) -> list[JobFolder]:
+    """Return the folders of the jobs of a sweep as the service leaves them for an engine: the source is the sweep's."""
+    sweep = SweepRecord(
+        id=_new_id(), name=spec.name, created_at=datetime.now(UTC), points=points, concurrency=concurrency
+    )
+    shared = sweep_folder(jobs, sweep.id)
+    for directory in (shared.source, shared.ended):
+        directory.mkdir(parents=True)
+    ScriptSource().write_to(shared.source)
+    shared.write(sweep)
+    return [_make_point_folder(jobs, spec, sweep, number) for number in range(points)]
+
+
+def _make_point_folder(jobs: Path, spec: JobSpec, sweep: SweepRecord, number: int) -> JobFolder:
+    point = SweepPoint(sweep=sweep.id, number=number, concurrency=sweep.concurrency)
+    own = replace(spec, name=f"{spec.name}-{number}", sweep_point=point)
+    folder = JobFolder(jobs / _new_id())
+    folder.path.mkdir(parents=True)
+    folder.write_environment({"PATH": "/usr/bin:/bin"})
+    folder.write_new(JobRecord(id=folder.id, spec=own, created_at=sweep.created_at), folder.path)
+    return folder
+
+
+def _new_id() -> str:
+    return job_id(time.time_ns() // 1000, time.monotonic_ns())
 
 
 class EngineContract:
@@ -227,7 +257,7 @@ class EngineContract:
 
     def test_submit_is_harmless_to_repeat(self, tmp_path: Path) -> None:
         engine, folder, ref = self._submitted(tmp_path, "finish", say="once")
-        assert engine.submit(folder, folder.read_spec()) == ref
+        assert engine.submit([(folder, folder.read_spec())]) == [ref]
         self._outcome(engine, folder, ref)
         assert folder.log(0).read_text() == "once\n"
 
@@ -238,8 +268,7 @@ class EngineContract:
         assert list(seen) == refs
         assert {observation.presence for observation in seen.values()} <= {Presence.WAITING, Presence.RUNNING}
         assert engine.observe([]) == {}
-        for ref in refs:
-            engine.cancel(ref)
+        engine.cancel(refs)
 
     def test_a_job_that_runs_is_seen_to_run_and_then_gone(self, tmp_path: Path) -> None:
         engine, folder, ref = self._submitted(tmp_path, "sleep")
@@ -252,9 +281,9 @@ class EngineContract:
         engine, folder, ref = self._submitted(tmp_path, "sleep")
         self._until(engine, lambda: folder.log(0).exists() and folder.log(0).read_bytes())
         self._cancel(engine, folder, ref)
-        engine.cancel(ref)
+        engine.cancel([ref])
         assert self._outcome(engine, folder, ref).status is JobStatus.CANCELLED
-        engine.cancel(ref)
+        engine.cancel([ref])
         assert not (folder.results / "done").exists()
 
     def test_a_cancelled_job_never_starts(self, tmp_path: Path) -> None:
@@ -262,8 +291,8 @@ class EngineContract:
         spec = make_spec("finish", engine=engine.name)
         folder = make_folder(tmp_path / "jobs", spec)
         folder.write_cancel_mark(CancelMark(time=datetime.now(UTC)))
-        ref = engine.submit(folder, spec)
-        engine.cancel(ref)
+        (ref,) = engine.submit([(folder, spec)])
+        engine.cancel([ref])
         self._until(engine, lambda: engine.observe([ref])[ref].presence is Presence.GONE)
         assert not (folder.results / "done").exists()
 
@@ -271,8 +300,32 @@ class EngineContract:
         engine, folder, ref = self._submitted(tmp_path, "finish")
         stranger = ref.replace(folder.id, "0" * len(folder.id))
         assert engine.observe([stranger])[stranger].presence is Presence.GONE
-        engine.cancel(stranger)
+        engine.cancel([stranger])
         self._outcome(engine, folder, ref)
+
+    def test_the_jobs_of_a_sweep_are_taken_with_one_call_that_is_harmless_to_repeat(self, tmp_path: Path) -> None:
+        engine = self.make_engine(tmp_path)
+        folders = make_sweep_folders(tmp_path / "jobs", make_spec(engine=engine.name, say="once"), points=5)
+        jobs = [(folder, folder.read_spec()) for folder in folders]
+        first = engine.submit(jobs[:2])  # by a submitter that was killed half-way
+        refs = engine.submit(jobs)
+        assert refs[:2] == first
+        assert len(set(refs)) == len(jobs)
+        assert engine.submit(jobs) == refs
+        for folder, ref in zip(folders, refs, strict=True):
+            assert self._outcome(engine, folder, ref).status is JobStatus.COMPLETED
+        assert engine.submit(jobs) == refs
+        self._until(engine, lambda: {each.presence for each in engine.observe(refs).values()} == {Presence.GONE})
+        assert [folder.log(0).read_text() for folder in folders] == ["once\n"] * len(jobs)
+
+    def test_no_more_jobs_of_a_sweep_run_at_a_time_than_it_allows(self, tmp_path: Path) -> None:
+        engine = self.make_engine(tmp_path)
+        folders = make_sweep_folders(tmp_path / "jobs", make_spec(engine=engine.name), points=4, concurrency=1)
+        refs = engine.submit([(folder, folder.read_spec()) for folder in folders])
+        ends = [self._outcome(engine, folder, ref).ended_at for folder, ref in zip(folders, refs, strict=True)]
+        starts = [folder.read_events()[0].time for folder in folders]
+        spans = sorted(zip(starts, ends, strict=True))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans)), spans
 
     def test_sync_makes_the_folder_true(self, tmp_path: Path) -> None:
         engine, folder, ref = self._submitted(tmp_path, "finish", say="synced")
@@ -288,11 +341,11 @@ class EngineContract:
     def _submit(self, engine: Engine, directory: Path, do: str, **fields: Any) -> tuple[JobFolder, str]:
         spec = make_spec(do, engine=engine.name, **fields)
         folder = make_folder(directory / "jobs", spec)
-        return folder, engine.submit(folder, spec)
+        return folder, engine.submit([(folder, spec)])[0]
 
     def _cancel(self, engine: Engine, folder: JobFolder, ref: str) -> None:
         folder.write_cancel_mark(CancelMark(time=datetime.now(UTC)))
-        engine.cancel(ref)
+        engine.cancel([ref])
 
     def _outcome(self, engine: Engine, folder: JobFolder, ref: str) -> Outcome:
         def look() -> Outcome | None:

@@ -53,29 +53,74 @@ def create_job(
     """
     asked = dict(options)
     data_format, include = asked.pop("data_format"), asked.pop("include_modules")
-    job_name = asked.pop("job_name") or _default_name(function)
+    job_name = asked.pop("job_name") or default_name(function)
     noted = recorded(function, args, kwargs)
-    main = sys.modules["__main__"]
-    about = {
-        "python": ".".join(map(str, sys.version_info[:2])),
-        "main": {name: vars(main)[name] for name in ("__file__", "__package__") if vars(main).get(name)},
-        "dataFormat": _format(data_format),
-        "inputs": _linkable(asked["input_data"]),
-        "beside": local_directories(),
-    }
-    pickled = pickle_call(function, args, kwargs, include)
-    source = _source(function, pickled, about, noted)
+    source = generated_source(
+        function,
+        pickle_call(function, args, kwargs, include),
+        data_format=data_format,
+        input_data=asked["input_data"],
+        arguments=noted.whole,
+    )
     _warn_of_left_out(noted)
     return LocalQuantumJob.create(
         source_module=source,
-        entry_point=f"{source.name}.entry_point:{_identifier(function)}",
+        entry_point=entry_point_of(source, function),
         job_name=job_name,
         hyperparameters=noted.hyperparameters,
         **asked,
     )
 
 
-def _default_name(function: Callable[..., Any]) -> str:
+def generated_source(
+    function: Callable[..., Any],
+    pickled: Pickled,
+    *,
+    data_format: object = "plaintext",
+    input_data: Any = None,
+    arguments: Mapping[str, str],
+) -> GeneratedSource:
+    """Return the code of a job that makes a pickled call.
+
+    Args:
+        function: what gives the code its names.
+        pickled: the call.
+        data_format: how the return value is saved.
+        input_data: whose paths the call finds where they were.
+        arguments: the whole texts of the arguments, for people to read.
+    """
+    main = sys.modules["__main__"]
+    about = {
+        "python": ".".join(map(str, sys.version_info[:2])),
+        "main": {name: vars(main)[name] for name in ("__file__", "__package__") if vars(main).get(name)},
+        "dataFormat": _format(data_format),
+        "inputs": _linkable(input_data),
+        "beside": local_directories(),
+        "modules": pickled.modules,
+        "texts": pickled.texts,
+    }
+    path = _file_of(function)
+    return GeneratedSource(
+        name=f"decorator_job_{secrets.token_hex(4)}",
+        uri=_uri(function, path),
+        git_commit=None if path is None else commit_of(path),
+        imports=pickled.imports,
+        contents={
+            "entry_point.py": _entry_point(function).encode(),
+            CALL: pickled.data,
+            ABOUT: _json(about),
+            WHOLE_HYPERPARAMETERS: _json(arguments),
+        },
+    )
+
+
+def entry_point_of(source: GeneratedSource, function: Callable[..., Any]) -> str:
+    """Return the entry point of a source that was generated for ``function``."""
+    return f"{source.name}.entry_point:{_identifier(function)}"
+
+
+def default_name(function: Callable[..., Any]) -> str:
+    """Return the name of a job of a function: the function's and the time, in milliseconds."""
     name, cut = name_of_function(getattr(function, "__name__", "job"), now_ms())
     if cut:
         warn(f"The job's name would be longer than 50 characters: it is {name}; give job_name for another.")
@@ -99,24 +144,6 @@ def _linkable(input_data: Any) -> list[dict[str, str]]:
         for name, path in paths.items()
         if os.path.exists(path)
     ]
-
-
-def _source(
-    function: Callable[..., Any], pickled: Pickled, about: Mapping[str, Any], noted: Recorded
-) -> GeneratedSource:
-    path = _file_of(function)
-    return GeneratedSource(
-        name=f"decorator_job_{secrets.token_hex(4)}",
-        uri=_uri(function, path),
-        git_commit=None if path is None else commit_of(path),
-        imports=pickled.imports,
-        contents={
-            "entry_point.py": _entry_point(function).encode(),
-            CALL: pickled.data,
-            ABOUT: _json({**about, "modules": pickled.modules, "texts": pickled.texts}),
-            WHOLE_HYPERPARAMETERS: _json(noted.whole),
-        },
-    )
 
 
 def _entry_point(function: Callable[..., Any]) -> str:

@@ -137,6 +137,7 @@ def _decorated(options: dict[str, Any], function: Callable[..., Any]) -> Callabl
 
         return create_job(function, args, kwargs, options)
 
+    create_job.hybrid_job_options = options  # type: ignore[attr-defined]  # for `qjob.sweep`, which calls the function at many points
     return create_job
 
 

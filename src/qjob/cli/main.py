@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Start": {
         "run": Entry("submit", "Submit a job and follow its log to its end."),
         "submit": Entry("submit", "Submit a job and print its id."),
+        "sweep": Entry("sweep", "Submit a job for each point of a grid, and print the sweep's id."),
         "resume": Entry("resume", "Submit an ended job once more, to go on from its checkpoints."),
     },
     "Look": {
@@ -44,6 +45,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "show": Entry("listing", "Show all that is known of a job."),
         "logs": Entry("logs", "Print the output of a job."),
         "metrics": Entry("metrics", "Print the metrics of a job, and plot them."),
+        "table": Entry("sweep", "Show what came out of a sweep: a row for each job."),
         "result": Entry("results", "Print what a job saved as its result."),
         "download": Entry("results", "Copy the files that a job left to a directory."),
     },

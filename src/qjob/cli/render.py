@@ -15,6 +15,7 @@ from qjob.cli.text import ago_text, duration_text, listed, one_line, printable, 
 from qjob.config import Device, Settings
 from qjob.model.record import JobRecord, QueueInfo, iso_times
 from qjob.model.status import JobStatus
+from qjob.model.sweep import SweepSummary
 
 _LEFT_OUT_SHOWN = 5
 _TO_REMOVE_SHOWN = 5
@@ -79,41 +80,63 @@ def detached_text(job_id: str) -> str:
 # Many jobs
 
 
-def jobs_table(records: Sequence[JobRecord], now: datetime) -> Table:
-    """Return jobs as a table for a person."""
-    rows = [
-        (
-            record.id,
-            record.spec.name,
-            str(record.status),
-            ago_text(record.created_at, now),
-            _took_text(record, now),
-            "" if record.spec.device == _NO_DEVICE else record.spec.device,
-        )
-        for record in records
-    ]
-    return Table(headers=("ID", "NAME", "STATE", "CREATED", "TOOK", "DEVICE"), rows=[_in_a_line(row) for row in rows])
+def jobs_table(entries: Sequence[JobRecord | SweepSummary], now: datetime) -> Table:
+    """Return jobs and sweeps as a table for a person."""
+    headers = ("ID", "NAME", "STATE", "CREATED", "TOOK", "DEVICE")
+    rows = [(entry.id, *_name_and_state(entry), *_when(entry, now), _device_of(entry)) for entry in entries]
+    return Table(headers=headers, rows=[_in_a_line(row) for row in rows])
 
 
-def wide_table(records: Sequence[JobRecord], now: datetime) -> Table:
-    """Return jobs as a table with exact times and all that finds a job."""
+def wide_table(entries: Sequence[JobRecord | SweepSummary], now: datetime) -> Table:
+    """Return jobs and sweeps as a table with exact times and all that finds a job."""
     headers = ("ID", "NAME", "STATE", "CREATED", "TOOK", "ENGINE", "INSTANCES", "DEVICE", "TAGS", "REASON")
     rows = [
         (
-            record.id,
-            record.spec.name,
-            str(record.status),
-            f"{record.created_at:%Y-%m-%dT%H:%M:%SZ}",
-            _took_text(record, now),
-            record.spec.engine,
-            str(record.spec.instance_count),
-            record.spec.device,
-            ",".join(f"{key}={value}" for key, value in record.spec.tags.items()),
-            record.failure_reason or "",
+            entry.id,
+            *_name_and_state(entry),
+            f"{_created_at(entry):%Y-%m-%dT%H:%M:%SZ}",
+            _took_text(entry, now) if isinstance(entry, JobRecord) else "",
+            *_asked(entry if isinstance(entry, JobRecord) else entry.example),
+            (entry.failure_reason or "") if isinstance(entry, JobRecord) else "",
         )
-        for record in records
+        for entry in entries
     ]
     return Table(headers=headers, rows=[_in_a_line(row) for row in rows])
+
+
+def sweep_state_text(counts: Mapping[JobStatus, int]) -> str:
+    """Return how a sweep stands: how many of its jobs are done, and what else is not just waiting."""
+    done = f"{counts.get(JobStatus.COMPLETED, 0)}/{sum(counts.values())} COMPLETED"
+    others = (JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLING, JobStatus.CANCELLED)
+    return ", ".join([done, *(f"{counts[status]} {status}" for status in others if counts.get(status))])
+
+
+def _name_and_state(entry: JobRecord | SweepSummary) -> tuple[str, str]:
+    if isinstance(entry, JobRecord):
+        return entry.spec.name, str(entry.status)
+    return entry.sweep.name, sweep_state_text(entry.counts)
+
+
+def _when(entry: JobRecord | SweepSummary, now: datetime) -> tuple[str, str]:
+    took = _took_text(entry, now) if isinstance(entry, JobRecord) else ""
+    return ago_text(_created_at(entry), now), took
+
+
+def _created_at(entry: JobRecord | SweepSummary) -> datetime:
+    return entry.created_at if isinstance(entry, JobRecord) else entry.sweep.created_at
+
+
+def _device_of(entry: JobRecord | SweepSummary) -> str:
+    job = entry if isinstance(entry, JobRecord) else entry.example
+    return "" if job is None or job.spec.device == _NO_DEVICE else job.spec.device
+
+
+def _asked(job: JobRecord | None) -> tuple[str, str, str, str]:
+    """Return engine, instances, device and tags."""
+    if job is None:
+        return "", "", "", ""
+    tags = ",".join(f"{key}={value}" for key, value in job.spec.tags.items())
+    return job.spec.engine, str(job.spec.instance_count), job.spec.device, tags
 
 
 def _in_a_line(row: Sequence[str]) -> Sequence[str]:

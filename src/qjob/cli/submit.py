@@ -24,8 +24,8 @@ from qjob.source.inputs import CHANNEL_PATTERN, DEFAULT_CHANNEL
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option(
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "hyperparameters": click.option(
         "-p",
         "--hyperparameter",
         "hyperparameters",
@@ -33,19 +33,21 @@ _OPTIONS = (
         multiple=True,
         help="A hyperparameter; the script gets the value as text. Repeatable.",
     ),
-    click.option("--name", help="The job's name: 1 to 50 letters, digits and hyphens; default: made from SCRIPT."),
-    click.option(
+    "name": click.option(
+        "--name", help="The job's name: 1 to 50 letters, digits and hyphens; default: made from SCRIPT."
+    ),
+    "entry_point": click.option(
         "--entry-point",
         metavar="MODULE[:FUNCTION]",
         help="What to run of SCRIPT: a module, as a script, or a function in it.",
     ),
-    click.option(
+    "device": click.option(
         "--device",
         default=Request.device,
         show_default=True,
         help="The device that the job is for: an ARN, which it holds while it runs, or local:PROVIDER/SIMULATOR.",
     ),
-    click.option(
+    "requirements": click.option(
         "-r",
         "--requirements",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -53,24 +55,28 @@ _OPTIONS = (
         help="A requirements file: what the job needs installed besides. requirements.txt in a folder that is "
         "SCRIPT is found by itself. Repeatable.",
     ),
-    click.option(
+    "packages": click.option(
         "--with",
         "packages",
         metavar="REQUIREMENT",
         multiple=True,
         help="A package that the job needs installed besides, as in 'scipy>=1.11'. Repeatable.",
     ),
-    click.option("--python", help="The job's interpreter: a path or a version as 3.12; default: the one of qjob."),
-    click.option("--engine", help="Where it runs; default: the setting `engine`."),
-    click.option(
+    "python": click.option(
+        "--python", help="The job's interpreter: a path or a version as 3.12; default: the one of qjob."
+    ),
+    "engine": click.option("--engine", help="Where it runs; default: the setting `engine`."),
+    "instances": click.option(
         "--instances",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
         help="How many processes run the script.",
     ),
-    click.option("--max-runtime", type=DURATION, help="The longest run, as in 2h, 90m, 30s or 1d; default: 5 days."),
-    click.option(
+    "max_runtime": click.option(
+        "--max-runtime", type=DURATION, help="The longest run, as in 2h, 90m, 30s or 1d; default: 5 days."
+    ),
+    "inputs": click.option(
         "--input",
         "inputs",
         metavar="[CHANNEL=]PATH",
@@ -78,34 +84,42 @@ _OPTIONS = (
         help=f"A file or folder of input data, copied now; the channel is {DEFAULT_CHANNEL!r} if none is named. "
         "Repeatable.",
     ),
-    click.option(
+    "copy_checkpoints_from": click.option(
         "--copy-checkpoints-from",
         type=JOB,
         metavar="JOB",
         help="Start with the checkpoints of another job.",
     ),
-    click.option("--tag", "tags", type=KEY_VALUE, multiple=True, help="A tag, to find the job by. Repeatable."),
-    click.option("--priority", type=int, default=0, show_default=True, help="A job of a higher number starts first."),
-    click.option(
+    "tags": click.option("--tag", "tags", type=KEY_VALUE, multiple=True, help="A tag, to find the job by. Repeatable."),
+    "priority": click.option(
+        "--priority", type=int, default=0, show_default=True, help="A job of a higher number starts first."
+    ),
+    "options": click.option(
         "--option",
         "options",
         type=KEY_VALUE,
         multiple=True,
         help="An option of the engine; a value that is JSON is taken as that. Repeatable.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."),
-)
+    "quiet": click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."),
+}
 
 
-def _job_options(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def job_options(*left_out: str) -> Callable[[F], F]:
+    """Return a decorator that adds to a command the options that say what a job is, but for some, by parameter."""
+
+    def add(command: F) -> F:
+        for name, option in reversed(_OPTIONS.items()):
+            if name not in left_out:
+                command = option(command)
+        return command
+
+    return add
 
 
 @click.command()
 @click.argument("script", type=click.Path())
-@_job_options
+@job_options()
 @pass_session
 def submit(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
     """Submit a job and print its id.
@@ -125,7 +139,7 @@ def submit(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
 
 @click.command()
 @click.argument("script", type=click.Path())
-@_job_options
+@job_options()
 @pass_session
 def run(session: Session, /, script: str, quiet: bool, **asked: Any) -> None:
     """Submit a job and follow its log to its end.
@@ -163,15 +177,16 @@ def stopping_condition(max_runtime_s: float | None) -> StoppingCondition | None:
 
 
 def _submitted(session: Session, script: str, asked: dict[str, Any], notices: Notices) -> JobRecord:
-    record = session.service.submit(prepare(_request(session, script, asked)))
+    record = session.service.submit(prepare(request_of(session, script, asked)))
     notices.say(submitted_text(record))
     if left_out := left_out_text(record):
         notices.say(left_out)
     return record
 
 
-def _request(session: Session, script: str, asked: dict[str, Any]) -> Request:
-    other = asked["copy_checkpoints_from"]
+def request_of(session: Session, script: str, asked: dict[str, Any]) -> Request:
+    """Return what the options of a command ask for, see `job_options`."""
+    other = asked.get("copy_checkpoints_from")
     return Request(
         source=script,
         entry_point=asked["entry_point"],

@@ -114,6 +114,16 @@ class Pattern(_Type):
             self.fail(f"{value!r} is no regular expression: {error}.", param, ctx)
 
 
+class SweepSelector(_Type):
+    """What means a sweep: its name, its id or the beginning of that; as the text it is."""
+
+    name = "sweep"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        return str(value)
+
+
 class JobSelector(_Type):
     """What means a job: its name, its id, the beginning of that, or its ARN; as the text it is.
 
@@ -142,3 +152,4 @@ MOMENT = Moment()
 KEY_VALUE = KeyValue()
 PATTERN = Pattern()
 JOB = JobSelector()
+SWEEP = SweepSelector()

@@ -7,7 +7,7 @@ repeats these fields, so `qjob.model.record` builds on the two functions here: t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from qjob.model.config import CheckpointConfig, InstanceConfig, StoppingCondition
@@ -26,6 +26,21 @@ class InputChannel:
     name: str
     uri: str
     content_type: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """Which point of which sweep a job is.
+
+    Attributes:
+        sweep: the sweep's id.
+        number: the point, from 0.
+        concurrency: at most so many jobs of the sweep run at a time; None for no limit of its own.
+    """
+
+    sweep: str
+    number: int
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +73,7 @@ class JobSpec:
         git_commit: the commit of the source's repository, if it was in one.
         left_out: paths of the source that were not taken along, relative to it.
         imports: the modules that the source imports at its top, those first that it imports first.
+        sweep_point: the point of a sweep that this job is; its source and input data are the sweep's, then.
     """
 
     name: str
@@ -83,6 +99,7 @@ class JobSpec:
     git_commit: str | None = None
     left_out: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    sweep_point: SweepPoint | None = None
 
     @property
     def instance_count(self) -> int:
@@ -104,9 +121,9 @@ def spec_to_json(spec: JobSpec) -> dict[str, Any]:
         "deviceConfig": {"device": spec.device},
         "hyperParameters": dict(spec.hyperparameters),
         "inputDataConfig": [_channel_to_json(channel) for channel in spec.inputs],
-        "instanceConfig": asdict(spec.instance_config),
-        "stoppingCondition": asdict(spec.stopping_condition),
-        "checkpointConfig": _without_none(asdict(spec.checkpoint_config)),
+        "instanceConfig": dict(vars(spec.instance_config)),
+        "stoppingCondition": dict(vars(spec.stopping_condition)),
+        "checkpointConfig": _without_none(vars(spec.checkpoint_config)),
         "tags": dict(spec.tags),
         "qjob": {
             "engine": spec.engine,
@@ -122,6 +139,7 @@ def spec_to_json(spec: JobSpec) -> dict[str, Any]:
             "gitCommit": spec.git_commit,
             "leftOut": list(spec.left_out),
             "imports": list(spec.imports),
+            "sweep": None if spec.sweep_point is None else dict(vars(spec.sweep_point)),
         },
     }
 
@@ -158,6 +176,7 @@ def spec_from_json(data: Mapping[str, Any]) -> JobSpec:
         git_commit=ours["gitCommit"],
         left_out=tuple(ours["leftOut"]),
         imports=tuple(ours.get("imports", ())),
+        sweep_point=_sweep_point_from_json(ours.get("sweep")),
     )
 
 
@@ -179,5 +198,9 @@ def _channel_from_json(data: Mapping[str, Any]) -> InputChannel:
     )
 
 
-def _without_none(data: dict[str, Any]) -> dict[str, Any]:
+def _sweep_point_from_json(data: Mapping[str, Any] | None) -> SweepPoint | None:
+    return None if data is None else SweepPoint(**data)
+
+
+def _without_none(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value is not None}

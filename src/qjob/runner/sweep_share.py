@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
+from qjob.atomic import write_unsynced
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.sweep_folder import SweepFolder, sweep_folder
 
 
 def take_share(folder: JobFolder, spec: JobSpec) -> None:
-    """Copy the sweep's source into the job's folder, and let ``input`` there lead to the sweep's.
+    """Copy the sweep's source into the job's folder, let ``input`` there lead to the sweep's, write what is its own.
 
     The source is the job's working directory, so each job has its own; input data is read-only and may be large.
     Raises OSError.
     """
     if spec.sweep_point is None:
         return
+    write_unsynced(folder.hyperparameters, json.dumps(dict(spec.hyperparameters), indent=2).encode() + b"\n")
     shared = _shared(folder, spec.sweep_point.sweep)
     shutil.copytree(shared.source, folder.source, symlinks=True)
     if spec.inputs:

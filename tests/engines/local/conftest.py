@@ -50,7 +50,7 @@ class Place:
     def submit(self, engine: LocalEngine, text: str, **fields: Any) -> tuple[JobFolder, str]:
         """Submit a script; return its folder and its ref."""
         folder = self.folder(text, **fields)
-        return folder, engine.submit(folder, folder.read_spec())
+        return folder, engine.submit([(folder, folder.read_spec())])[0]
 
     def queue(self) -> Queue:
         """Open the queue."""

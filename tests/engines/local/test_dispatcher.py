@@ -97,7 +97,7 @@ def test_fifty_submitters_at_once_start_one_dispatcher(place: Any, tmp_path: Pat
     def submit(folder: JobFolder) -> None:
         barrier.wait()
         engine = Counting(place.state.path, place.jobs, slots=8, idle_s=5.0)
-        engine.submit(folder, folder.read_spec())
+        engine.submit([(folder, folder.read_spec())])
 
     processes = [context.Process(target=submit, args=(folder,)) for folder in folders]
     for process in processes:
@@ -151,7 +151,7 @@ def test_a_job_that_was_claimed_and_not_started_is_started(place: Any, wait_for:
     queue_only = place.folder(BRIEF)
     place.state.path.mkdir(parents=True)
     queue = place.queue()
-    queue.add(QueuedJob(id=queue_only.id, folder=str(queue_only.path), priority=0, slots=1), 1)
+    queue.add([QueuedJob(id=queue_only.id, folder=str(queue_only.path), priority=0, slots=1)], 1)
     assert queue.claim(queue_only.id)
     queue.close()
     other, _ = place.submit(place.engine(slots=1), BRIEF)
@@ -165,7 +165,7 @@ def test_a_running_job_is_adopted_with_its_slots_and_its_device(place: Any, wait
     until_started(folder)
     kill(place.dispatcher())
     second, second_ref = place.submit(engine, BRIEF, device=QPU)
-    assert engine.observe([ref, second_ref])[second_ref].message == f"device {QPU} is held by job {folder.id}"
+    assert engine.observe([second_ref])[second_ref].message == f"device {QPU} is held by job {folder.id}"
     assert engine.observe([ref])[ref].presence is Presence.RUNNING
     go(folder)
     assert wait_for(folder).status is JobStatus.COMPLETED
@@ -203,7 +203,7 @@ def test_a_runner_that_somebody_else_has_started_is_adopted(place: Any, wait_for
     try:
         until_started(folder)
         engine = place.engine()
-        ref = engine.submit(folder, folder.read_spec())
+        (ref,) = engine.submit([(folder, folder.read_spec())])
         wait_until(lambda: engine._queue().jobs([folder.id])[folder.id].pid == runner.pid)
         assert engine.observe([ref])[ref].presence is Presence.RUNNING
         go(folder)
@@ -222,12 +222,12 @@ def test_a_pid_that_was_given_out_again_fools_nobody(place: Any, wait_for: Wait)
         try:
             place.state.path.mkdir(parents=True)
             queue = place.queue()
-            queue.add(QueuedJob(id=folder.id, folder=str(folder.path), priority=0, slots=1), 1)
+            queue.add([QueuedJob(id=folder.id, folder=str(folder.path), priority=0, slots=1)], 1)
             queue.claim(folder.id)
             queue.set_process(folder.id, stranger.pid, "before this one")
             queue.close()
             engine = place.engine()
-            engine.cancel(f"{platform.node()}/{folder.id}")  # and this starts a dispatcher, which looks as well
+            engine.cancel([f"{platform.node()}/{folder.id}"])  # and this starts a dispatcher, which looks as well
             assert wait_for(folder).status is JobStatus.COMPLETED
             assert stranger.poll() is None
         finally:
@@ -240,7 +240,7 @@ def test_a_runner_killed_before_its_first_word_is_started_again(place: Any, wait
     dead.wait()
     place.state.path.mkdir(parents=True)
     queue = place.queue()
-    queue.add(QueuedJob(id=folder.id, folder=str(folder.path), priority=0, slots=1), 1)
+    queue.add([QueuedJob(id=folder.id, folder=str(folder.path), priority=0, slots=1)], 1)
     queue.claim(folder.id)
     queue.set_process(folder.id, dead.pid, None)
     queue.close()
@@ -268,7 +268,7 @@ def test_a_job_may_ask_for_slots_of_its_own(place: Any, wait_for: Wait) -> None:
     engine = place.engine(slots=3)
     jobs = [place.submit(engine, UNTIL_TOLD, options={"slots": slots}) for slots in (2, 2, 1)]
     until_started(jobs[0][0])
-    seen = engine.observe([ref for _, ref in jobs])
+    seen = {ref: engine.observe([ref])[ref] for _, ref in jobs}
     assert [seen[ref].position for _, ref in jobs[1:]] == [1, 2]
     assert "2 of this machine's 3 slots are in use, and the job takes 2" in seen[jobs[1][1]].message
     for folder, _ in jobs:
@@ -338,7 +338,7 @@ def test_a_folder_that_is_removed_while_the_job_runs(place: Any, wait_for: Wait,
     next_one = place.submit(engine, BRIEF)
     shutil.rmtree(folder.path)
     assert engine.observe([ref])[ref].presence is Presence.RUNNING
-    engine.cancel(ref)
+    engine.cancel([ref])
     assert wait_for_gone(engine, ref) == "its folder was removed"
     assert wait_for(next_one[0]).status is JobStatus.COMPLETED
     assert not processes_naming(folder.id)
@@ -391,7 +391,7 @@ def test_a_damaged_queue_is_told_with_its_remedy_and_the_remedy_works(place: Any
     fresh = place.engine(slots=1)
     refused = place.folder(BRIEF)
     with pytest.raises(SubmitError, match=r"queue\.db cannot be used: .*\. Move it away"):
-        fresh.submit(refused, refused.read_spec())
+        fresh.submit([(refused, refused.read_spec())])
     place.state.queue.rename(place.path / "away")
     seen = fresh.observe([running_ref, waiting_ref])
     assert seen[running_ref].presence is Presence.RUNNING
@@ -429,14 +429,14 @@ def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     engine = LocalEngine(tmp_path / "file" / "local", tmp_path / "jobs", slots=1)
     with pytest.raises(SubmitError, match=r"cannot be used: .*Not a directory"):
-        engine.submit(JobFolder(tmp_path / "jobs" / "x"), make_spec())
+        engine.submit([(JobFolder(tmp_path / "jobs" / "x"), make_spec())])
 
 
 def test_a_forked_submitter_opens_the_queue_for_itself(place: Any, wait_for: Wait) -> None:
     engine = place.engine()
     first = place.submit(engine, BRIEF)[0]
     second = place.folder(BRIEF)
-    process = multiprocessing.get_context("fork").Process(target=engine.submit, args=(second, second.read_spec()))
+    process = multiprocessing.get_context("fork").Process(target=engine.submit, args=([(second, second.read_spec())],))
     process.start()
     process.join()
     assert process.exitcode == 0

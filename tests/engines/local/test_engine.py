@@ -42,7 +42,7 @@ def test_a_job_of_another_machine_is_not_known_here(engine: LocalEngine) -> None
     seen = engine.observe(["elsewhere/0123"])["elsewhere/0123"]
     assert (seen.presence, seen.message) == (Presence.UNKNOWN, "it runs on elsewhere")
     with pytest.raises(EngineUnavailable, match="runs on elsewhere: cancel it there"):
-        engine.cancel("elsewhere/0123")
+        engine.cancel(["elsewhere/0123"])
 
 
 def test_a_queue_without_room_is_later_for_a_job_that_has_begun(tmp_path: Path) -> None:
@@ -52,4 +52,4 @@ def test_a_queue_without_room_is_later_for_a_job_that_has_begun(tmp_path: Path) 
     folder = make_folder(tmp_path / "jobs", make_spec())
     folder.events.touch()
     with pytest.raises(EngineUnavailable, match=r"queue\.db cannot be used"):
-        engine.submit(folder, folder.read_spec())
+        engine.submit([(folder, folder.read_spec())])

@@ -34,14 +34,15 @@ def waiting(queue: Queue) -> list[str]:
 
 def test_a_job_goes_its_way(queue: Queue) -> None:
     assert queue.is_empty()
-    queue.add(job("a"), 4)
+    queue.add([job("a")], 4)
     assert (waiting(queue), queue.machine_slots(), queue.is_empty()) == (["a"], 4, False)
     assert queue.claim("a")
     assert not queue.claim("a")
     queue.set_process("a", 42, "then")
     [running] = queue.in_state("running")
     assert (running.pid, running.started) == (42, "then")
-    assert not queue.remove_waiting("a")
+    queue.remove_waiting(["a"])
+    assert list(queue.jobs(["a"])) == ["a"]
     queue.set_gone("a", "it vanished")
     assert queue.is_empty()
     assert queue.jobs(["a"])["a"].detail == "it vanished"
@@ -52,13 +53,13 @@ def test_a_job_goes_its_way(queue: Queue) -> None:
 
 def test_a_higher_priority_comes_first_and_equal_ones_in_order(queue: Queue) -> None:
     for name, priority in (("a", 0), ("b", 2), ("c", -1), ("d", 2), ("e", 0)):
-        queue.add(job(name, priority), 1)
+        queue.add([job(name, priority)], 1)
     assert waiting(queue) == ["b", "d", "a", "e", "c"]
 
 
 def test_what_is_put_back_waits_in_its_old_place(queue: Queue) -> None:
     for name in "abc":
-        queue.add(job(name), 1)
+        queue.add([job(name)], 1)
     queue.claim("a")
     queue.set_process("a", 42, "then")
     queue.put_back("a")
@@ -68,22 +69,49 @@ def test_what_is_put_back_waits_in_its_old_place(queue: Queue) -> None:
 
 
 def test_adding_twice_changes_nothing_but_the_slots(queue: Queue) -> None:
-    queue.add(job("a"), 1)
+    queue.add([job("a")], 1)
     queue.claim("a")
-    queue.add(job("a", priority=5), 3)
+    queue.add([job("a", priority=5)], 3)
     assert [(j.id, j.priority) for j in queue.in_state("running")] == [("a", 0)]
     assert queue.machine_slots() == 3
 
 
 def test_waiting_children_are_those_of_the_jobs_asked_for(queue: Queue) -> None:
     for name, parent in {"a": "p", "b": "p", "c": "q", "d": None, "e": "p"}.items():
-        queue.add(replace(job(name), parent=parent, warm=name == "b"), 4)
-    queue.claim("a")
+        queue.add([replace(job(name), parent=parent, warm=name == "b")], 4)
     assert [(each.id, each.parent, each.warm) for each in queue.waiting_children(["p", "x"])] == [
+        ("a", "p", False),
         ("b", "p", True),
         ("e", "p", False),
     ]
-    assert len(queue.waiting_children([str(number) for number in range(2000)] + ["q"])) == 1
+    queue.claim("a")
+    assert list(queue.waiting_children(["p", "x"])) == [], "of p one runs"
+    assert len(list(queue.waiting_children([str(number) for number in range(2000)] + ["q"]))) == 1
+
+
+def test_jobs_without_room_on_their_device_or_in_their_sweep_are_passed_over(queue: Queue) -> None:
+    queue.add([replace(job(name), device="qpu", capacity=2) for name in "abc"], 4)
+    queue.add([replace(job(name), sweep="s", concurrency=1) for name in "de"], 4)
+    queue.add([replace(job("f"), sweep="free"), job("g")], 4)
+    assert [each.id for each in queue.startable()] == list("abcdfg")
+    for name in "ad":
+        queue.claim(name)
+    assert [each.id for each in queue.startable()] == list("bcfg")
+    queue.claim("b")
+    assert [each.id for each in queue.startable()] == list("fg")
+    queue.remove("d")
+    assert [each.id for each in queue.startable()] == list("efg")
+    assert queue.places() == {"c": 1, "e": 2, "f": 3, "g": 4}
+
+
+def test_many_jobs_are_added_with_one_call_and_taken_out_with_one(queue: Queue) -> None:
+    names = [f"j{number}" for number in range(1200)]
+    queue.add([job("j7", priority=1)], 1)
+    queue.add(map(job, names), 1)
+    assert waiting(queue) == ["j7", *(name for name in names if name != "j7")]
+    queue.claim("j7")
+    queue.remove_waiting([*names, "stranger"])
+    assert (waiting(queue), [each.id for each in queue.in_state("running")]) == ([], ["j7"])
 
 
 def test_a_queue_of_an_earlier_version_gets_what_it_lacks(tmp_path: Path) -> None:
@@ -98,7 +126,7 @@ def test_a_queue_of_an_earlier_version_gets_what_it_lacks(tmp_path: Path) -> Non
         )
     for _ in range(2):
         queue = Queue(path, durable=True)
-        queue.add(job("b"), 2)
+        queue.add([job("b")], 2)
         assert [(each.id, each.warm, each.parent) for each in queue.in_state("waiting")] == [
             ("a", True, None),
             ("b", True, None),
@@ -109,14 +137,14 @@ def test_a_queue_of_an_earlier_version_gets_what_it_lacks(tmp_path: Path) -> Non
 def test_many_ids_are_asked_for_at_once(queue: Queue) -> None:
     names = [f"j{number}" for number in range(1200)]
     for name in names:
-        queue.add(job(name), 1)
+        queue.add([job(name)], 1)
     assert set(queue.jobs([*names, "stranger"])) == set(names)
     assert queue.jobs([]) == {}
 
 
 def test_nothing_is_lost_when_it_is_opened_again(tmp_path: Path) -> None:
     first = Queue(tmp_path / "queue.db", durable=True)
-    first.add(job("a' ; ü"), 2)
+    first.add([job("a' ; ü")], 2)
     first.close()
     second = Queue(tmp_path / "queue.db", durable=False)
     assert (waiting(second), second.machine_slots()) == (["a' ; ü"], 2)
@@ -138,7 +166,7 @@ def _add_many(path: Path, barrier: Barrier, number: int) -> None:
     barrier.wait()
     queue = Queue(path, durable=False)
     for count in range(20):
-        queue.add(job(f"{number}-{count}"), 1)
+        queue.add([job(f"{number}-{count}")], 1)
     queue.close()
 
 
@@ -205,7 +233,7 @@ def test_a_queue_is_current_for_its_process_and_as_long_as_its_file_is_there(tmp
 def test_threads_share_a_queue(queue: Queue) -> None:
     names = [f"j{number}" for number in range(200)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: queue.add(job(name), 1), names))
+        list(pool.map(lambda name: queue.add([job(name)], 1), names))
         claimed = list(pool.map(queue.claim, names * 2))
     assert claimed.count(True) == 200
     assert waiting(queue) == []

@@ -76,12 +76,21 @@ def test_one_child_of_each_running_job_is_its_guest(
         (job("a"), [job("r"), job("s")], 2, "2 of this machine's 2 slots are in use, and the job takes 1"),
         (job("a", slots=9), [job("r")], 2, "1 of this machine's 2 slots are in use, and the job takes 2"),
         (job("a", device=QPU), [job("r", device=QPU)], 2, f"device {QPU} is held by job r"),
+        (replace(job("a"), sweep="s", concurrency=1), [replace(job("r"), sweep="s")], 2, "its sweep runs at most 1"),
         (job("a"), [job("r")], 2, "jobs before it in the queue"),
         (job("a"), [], 2, "its turn comes next"),
     ],
 )
 def test_what_a_job_waits_for(waiting: QueuedJob, running: list[QueuedJob], slots: int, said: str) -> None:
-    assert waits_for(waiting, running, slots) == said
+    assert waits_for(waiting, running, slots).startswith(said)
+
+
+def test_no_more_jobs_of_a_sweep_run_than_may_and_others_pass() -> None:
+    points = [replace(job(name), sweep="s", concurrency=2) for name in "abcd"]
+    assert [each.id for each in may_start([*points, job("x")], [], 8)] == ["a", "b", "x"]
+    assert [each.id for each in may_start([*points[1:], job("x")], points[:1], 8)] == ["b", "x"]
+    children = [replace(point, parent="p") for point in points]
+    assert list(guests(children, [job("p"), *points[:2]])) == []
 
 
 devices = st.sampled_from([None, None, QPU, OTHER])

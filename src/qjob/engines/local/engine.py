@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from qjob.engine import Observation, Presence
@@ -30,6 +31,7 @@ OPTIONS = {
     "warm": "false: the job starts in a new interpreter, also where one that has its imports is ready",
 }
 _DEFAULT_IDLE_S = 300.0
+_WAITS, _RUNS = Observation(presence=Presence.WAITING), Observation(presence=Presence.RUNNING)
 _MAX_SLOTS = 1_000_000_000  # what surely fits into the queue's numbers, also as a sum
 
 
@@ -83,42 +85,43 @@ class LocalEngine:
         ]
         return unknown + _slots_problem(spec) + _warm_problem(spec) + remote
 
-    def submit(self, folder: JobFolder, spec: JobSpec) -> str:
-        """Put the job into the queue and wake the dispatcher."""
-        has_begun = folder.events.exists()  # by an earlier call: then "never" would be the wrong word
+    def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
+        """Put the jobs into the queue and wake the dispatcher."""
+        has_begun = any(folder.events.exists() for folder, _ in jobs)  # in an earlier call: "never" would be wrong then
         with self._translated(EngineUnavailable if has_begun else SubmitError):
-            if not self._queue().jobs([folder.id]):  # what is there needs no room on the disk
-                self._queue().add(self._queued(folder, spec), self._slots)
+            known = self._queue().jobs([folder.id for folder, _ in jobs])
+            new = [job for job in jobs if job[0].id not in known]  # what is there needs no room on the disk
+            if new:
+                self._queue().add(self._queued(new), self._slots)
         self._wake()
-        return f"{self._host}/{folder.id}"
+        return [f"{self._host}/{folder.id}" for folder, _ in jobs]
 
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
         """Say where each job is; a dispatcher that should be at work and is not is started again."""
         ids = {ref: ref.rpartition("/")[2] for ref in refs}
         with self._translated(EngineUnavailable):
-            found = self._queue().jobs([ids[ref] for ref in refs if self._is_ours(ref)])
-            observations = {ref: self._observation(ref, found.get(ids[ref])) for ref in refs}
-            self._explain_waiting({ref: ids[ref] for ref in refs}, observations)
+            found = self._queue().states([ids[ref] for ref in refs if self._is_ours(ref)])
+            observations = {ref: self._observation(ref, *found.get(ids[ref], ("", ""))) for ref in refs}
+            if len(refs) == 1:  # thousands may be asked for, and to tell what they wait for takes long
+                observations = {ref: self._explained(ids[ref], seen) for ref, seen in observations.items()}
         if any(o.presence in (Presence.WAITING, Presence.RUNNING) for o in observations.values()):
             self._wake()
         return observations
 
-    def cancel(self, ref: str) -> None:
-        """Take the job out of the queue, or tell its runner to end it."""
-        job_id = ref.rpartition("/")[2]
-        if not self._is_ours(ref):
-            raise EngineUnavailable(f"job {job_id} runs on {ref.partition('/')[0]}: cancel it there.")
+    def cancel(self, refs: Sequence[str]) -> None:
+        """Take jobs out of the queue, or tell their runners to end them."""
+        ids = [ref.rpartition("/")[2] for ref in refs if self._is_ours(ref)]
         with self._translated(EngineUnavailable):
-            if self._queue().remove_waiting(job_id):
-                return
-            job = self._queue().jobs([job_id]).get(job_id)
-        if job is not None and job.pid is not None and is_alive(job.pid, job.started or ""):
-            # Between the look and the signal the pid could only be given out again if the dispatcher,
-            # the runner's parent, had collected it within these microseconds and 2^22 others had started.
-            with suppress(ProcessLookupError):
-                os.kill(job.pid, signal.SIGTERM)
-                os.kill(job.pid, signal.SIGCONT)  # one that was stopped would not hear of it
-        self._wake()
+            self._queue().remove_waiting(ids)
+            running = self._queue().jobs(ids).values()
+        for job in running:
+            _tell_to_end(job)
+        if running:
+            self._wake()
+        elsewhere = next((ref for ref in refs if not self._is_ours(ref)), None)
+        if elsewhere is not None:
+            host, _, job_id = elsewhere.partition("/")
+            raise EngineUnavailable(f"job {job_id} runs on {host}: cancel it there.")
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
@@ -131,7 +134,11 @@ class LocalEngine:
             self._opened = queue = Queue(self._state.queue, durable=True)
         return queue
 
-    def _queued(self, folder: JobFolder, spec: JobSpec) -> QueuedJob:
+    def _queued(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[QueuedJob]:
+        parent = _submitter(jobs[0][0])  # all were submitted by one call
+        return [self._queued_job(folder, spec, parent) for folder, spec in jobs]
+
+    def _queued_job(self, folder: JobFolder, spec: JobSpec, parent: str | None) -> QueuedJob:
         shared = spec.device.startswith("local:")
         return QueuedJob(
             id=folder.id,
@@ -141,45 +148,44 @@ class LocalEngine:
             device=None if shared else spec.device,
             capacity=self._capacities.get(spec.device, 1),
             warm=self._warm and spec.options.get("warm", True),
-            parent=_submitter(folder),
+            parent=parent,
+            sweep=None if spec.sweep_point is None else spec.sweep_point.sweep,
+            concurrency=None if spec.sweep_point is None else spec.sweep_point.concurrency,
         )
 
     def _is_ours(self, ref: str) -> bool:
         return ref.partition("/")[0] == self._host
 
-    def _observation(self, ref: str, job: QueuedJob | None) -> Observation:
+    def _observation(self, ref: str, state: str, detail: str) -> Observation:
         if not self._is_ours(ref):
             return Observation(presence=Presence.UNKNOWN, message=f"it runs on {ref.partition('/')[0]}")
-        if job is None:
+        if not state:
             return self._missing(JobFolder(self._jobs / ref.rpartition("/")[2]))
-        if job.state == "gone":
-            return Observation(presence=Presence.GONE, message=job.detail)
-        return Observation(presence=Presence.WAITING if job.state == "waiting" else Presence.RUNNING)
+        if state == "gone":
+            return Observation(presence=Presence.GONE, message=detail)
+        return _WAITS if state == "waiting" else _RUNS
 
     def _missing(self, folder: JobFolder) -> Observation:
         """Say where a job is that is not in the queue: one that never started is put back there."""
         if _has_runner(folder):
-            return Observation(presence=Presence.RUNNING)
-        if folder.cancel_mark.exists() or folder.events.exists():
+            return _RUNS
+        if any(path.exists() for path in (folder.cancel_mark, folder.events, folder.outcome)):
             return Observation(presence=Presence.GONE, message="it is not in the local queue any more")
         try:
             spec = folder.read_spec()
         except FolderError as error:
             return Observation(presence=Presence.GONE, message=str(error))
-        self._queue().add(self._queued(folder, spec), self._slots)
-        return Observation(presence=Presence.WAITING)
+        self._queue().add(self._queued([(folder, spec)]), self._slots)
+        return _WAITS
 
-    def _explain_waiting(self, ids: Mapping[str, str], observations: dict[str, Observation]) -> None:
-        """Add its place and what it waits for to each job that waits."""
-        waiting_refs = {ids[ref]: ref for ref, seen in observations.items() if seen.presence is Presence.WAITING}
-        if not waiting_refs:
-            return
-        running, slots = list(self._queue().in_state("running")), self._queue().machine_slots()
-        for position, job in enumerate(self._queue().in_state("waiting"), start=1):
-            if job.id in waiting_refs:
-                observations[waiting_refs[job.id]] = Observation(
-                    presence=Presence.WAITING, position=position, message=waits_for(job, running, slots)
-                )
+    def _explained(self, job_id: str, seen: Observation) -> Observation:
+        """Add its place and what it waits for to a job that waits."""
+        place = self._queue().places().get(job_id) if seen.presence is Presence.WAITING else None
+        job = self._queue().jobs([job_id]).get(job_id)
+        if place is None or job is None:
+            return seen
+        message = waits_for(job, list(self._queue().in_state("running")), self._queue().machine_slots())
+        return replace(seen, position=place, message=message)
 
     def _wake(self) -> None:
         """Ring for the dispatcher; when nobody answers, start one and wait until it is there."""
@@ -229,6 +235,16 @@ class LocalEngine:
             )
         if done.returncode:
             raise EngineUnavailable(f"the dispatcher cannot be started; {self._state.log} says why.")
+
+
+def _tell_to_end(job: QueuedJob) -> None:
+    if job.pid is None or not is_alive(job.pid, job.started or ""):
+        return
+    # Between the look and the signal the pid could only be given out again if the dispatcher, or the zygote that
+    # is the runner's parent, had collected it within these microseconds and 2^22 others had started.
+    with suppress(ProcessLookupError):
+        os.kill(job.pid, signal.SIGTERM)
+        os.kill(job.pid, signal.SIGCONT)  # one that was stopped would not hear of it
 
 
 def _has_runner(folder: JobFolder) -> bool:

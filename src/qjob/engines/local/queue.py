@@ -10,9 +10,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ CREATE TABLE IF NOT EXISTS job (
     capacity INTEGER NOT NULL,
     warm INTEGER NOT NULL DEFAULT 1,
     parent TEXT,
+    sweep TEXT,
+    concurrency INTEGER,
     pid INTEGER,
     started TEXT,
     detail TEXT NOT NULL DEFAULT ''
@@ -37,8 +41,30 @@ CREATE INDEX IF NOT EXISTS job_order ON job (state, priority DESC, seq);
 CREATE TABLE IF NOT EXISTS machine (id INTEGER PRIMARY KEY CHECK (id = 1), slots INTEGER NOT NULL);
 COMMIT;
 """
-_LATER_COLUMNS = {"warm": "INTEGER NOT NULL DEFAULT 1", "parent": "TEXT"}
+_LATER_COLUMNS = {
+    "warm": "INTEGER NOT NULL DEFAULT 1",
+    "parent": "TEXT",
+    "sweep": "TEXT",
+    "concurrency": "INTEGER",
+}
 """What a queue that an earlier version has made lacks."""
+_STARTABLE = """
+SELECT * FROM job AS waiting WHERE state = 'waiting'
+AND (device IS NULL OR capacity > (SELECT count(*) FROM job WHERE state = 'running' AND device = waiting.device))
+AND (sweep IS NULL OR sweep NOT IN (
+    SELECT sweep FROM job WHERE state = 'running' AND concurrency IS NOT NULL
+    GROUP BY sweep HAVING count(*) >= min(concurrency)))
+AND (sweep IS NULL OR sweep NOT IN ({full}))
+AND (priority < ? OR (priority = ? AND seq > ?))
+ORDER BY priority DESC, seq
+"""
+_CHILDREN = """
+SELECT * FROM job WHERE parent IN ({parents}) AND state = 'waiting'
+AND parent NOT IN (SELECT parent FROM job WHERE state = 'running' AND parent IS NOT NULL)
+ORDER BY priority DESC, seq
+"""
+_FIRST_PRIORITY = 1 << 62  # above any that there is
+_Place = tuple[int, int]  # priority and number in the queue
 _BUSY_TIMEOUT_S = 30.0
 _BUSY_POLL_S = 0.005
 _CHUNK = 500  # below SQLite's limit of parameters in every build
@@ -58,6 +84,8 @@ class QueuedJob:
         capacity: how many jobs that device takes at a time.
         warm: whether it may be started in a zygote.
         parent: the job that submitted it, if one did.
+        sweep: the sweep that it is a point of.
+        concurrency: how many jobs of that may run at a time; None for no limit.
         pid: its runner's process; None until that was started.
         started: the start time that belongs to the pid.
         detail: how it went, when it is ``gone``.
@@ -72,6 +100,8 @@ class QueuedJob:
     capacity: int = 1
     warm: bool = True
     parent: str | None = None
+    sweep: str | None = None
+    concurrency: int | None = None
     pid: int | None = None
     started: str | None = None
     detail: str = ""
@@ -101,14 +131,12 @@ class Queue:
         """Let go of the file."""
         self._db.close()
 
-    def add(self, job: QueuedJob, machine_slots: int) -> None:
-        """Put a job at the end of its priority, and note the machine's slots; harmless when it is there."""
+    def add(self, jobs: Iterable[QueuedJob], machine_slots: int) -> None:
+        """Put jobs at the end of their priority, and note the machine's slots; harmless when they are there."""
+        columns = ("id", "folder", "priority", "slots", "device", "capacity", "warm", "parent", "sweep", "concurrency")
+        query = f"INSERT OR IGNORE INTO job ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
         with self._transaction():
-            self._db.execute(
-                "INSERT OR IGNORE INTO job (id, folder, priority, slots, device, capacity, warm, parent) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (job.id, job.folder, job.priority, job.slots, job.device, job.capacity, job.warm, job.parent),
-            )
+            self._db.executemany(query, map(attrgetter(*columns), jobs))
             self._db.execute("INSERT OR REPLACE INTO machine (id, slots) VALUES (1, ?)", (machine_slots,))
 
     def jobs(self, ids: Sequence[str]) -> dict[str, QueuedJob]:
@@ -120,20 +148,59 @@ class Queue:
             found.update((row["id"], _job(row)) for row in self._db.execute(query, part))
         return found
 
+    def states(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return state and detail of those of the jobs that are in the queue; thousands may be asked for."""
+        found: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(ids), _CHUNK):
+            part = ids[start : start + _CHUNK]
+            query = f"SELECT id, state, detail FROM job WHERE id IN ({','.join('?' * len(part))})"
+            found.update((job_id, (state, detail)) for job_id, state, detail in self._db.execute(query, part))
+        return found
+
     def in_state(self, state: str) -> Iterator[QueuedJob]:
         """Yield the jobs of one state, the next to start first."""
         rows = self._db.execute("SELECT * FROM job WHERE state = ? ORDER BY priority DESC, seq", (state,))
         return map(_job, rows)
 
-    def waiting_children(self, parents: Sequence[str]) -> list[QueuedJob]:
-        """Return the waiting jobs that these have submitted, the next to start first."""
-        found: list[QueuedJob] = []
+    def startable(self) -> Iterator[QueuedJob]:
+        """Yield the waiting jobs, the next to start first, but for those whose device or sweep has no room now.
+
+        Of a sweep that runs so many at a time, no more than so many: there may be thousands behind them.
+        """
+        offered: Counter[str] = Counter()
+        full: list[str] = []
+        place: _Place | None = (_FIRST_PRIORITY, 0)
+        while place is not None:
+            place = yield from self._startable_after(place, offered, full)
+
+    def _startable_after(
+        self, place: _Place, offered: Counter[str], full: list[str]
+    ) -> Generator[QueuedJob, None, _Place | None]:
+        """Yield them until one sweep has had all it may; return where to go on without it, None at the end."""
+        query = _STARTABLE.format(full=",".join("?" * len(full)))
+        for row in self._db.execute(query, (*full, place[0], *place)):
+            yield _job(row)
+            offered[row["sweep"]] += 1
+            if offered[row["sweep"]] == row["concurrency"] and len(full) < _CHUNK:
+                full.append(row["sweep"])
+                return row["priority"], row["seq"]
+        return None
+
+    def places(self) -> dict[str, int]:
+        """Return the place of each waiting job, 1 for the next to start."""
+        query = "SELECT id FROM job WHERE state = 'waiting' ORDER BY priority DESC, seq"
+        return {row[0]: place for place, row in enumerate(self._db.execute(query), start=1)}
+
+    def waiting_children(self, parents: Sequence[str]) -> Iterator[QueuedJob]:
+        """Yield the waiting jobs that these have submitted, the next to start first; none where one runs already.
+
+        There may be thousands of them, and one at a time is what matters.
+        """
         for start in range(0, len(parents), _CHUNK):
             part = parents[start : start + _CHUNK]
             places = ",".join("?" * len(part))
-            query = f"SELECT * FROM job WHERE parent IN ({places}) AND state = 'waiting' ORDER BY priority DESC, seq"
-            found.extend(map(_job, self._db.execute(query, part)))
-        return found
+            query = _CHILDREN.format(parents=places)
+            yield from map(_job, self._db.execute(query, part))
 
     def machine_slots(self) -> int:
         """Return how many slots the machine has, by the newest submit."""
@@ -161,9 +228,10 @@ class Queue:
         """Forget a job; harmless when it is not there."""
         self._change("DELETE FROM job WHERE id = ?", (job_id,))
 
-    def remove_waiting(self, job_id: str) -> bool:
-        """Forget a job if it waits; return whether it did."""
-        return self._change("DELETE FROM job WHERE id = ? AND state = 'waiting'", (job_id,)) == 1
+    def remove_waiting(self, ids: Iterable[str]) -> None:
+        """Forget those of the jobs that wait; of a sweep that is cancelled none may start meanwhile."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM job WHERE id = ? AND state = 'waiting'", [(each,) for each in ids])
 
     def set_gone(self, job_id: str, detail: str) -> None:
         """Note that a job ended without an outcome, and how."""
