@@ -593,3 +593,13 @@ def test_processes_that_submit_at_the_same_moment(tmp_path: Path, home: Path, se
         completed(made, service)
         assert [job.name for job in made] == [f"twin-{n}" for n in range(10)]
     assert qjob.get_sweep("twin").id == max(ids)
+
+
+def test_arguments_of_a_function_do_not_change_when_it_is_resumed() -> None:
+    def fails(x: int) -> None:
+        raise ValueError(x)
+
+    sweep = qjob.sweep(fails, {"x": [1, 2]})
+    assert sweep.wait(60) == {"FAILED": 2}
+    with pytest.raises(InvalidInput, match="x cannot change, as what runs is a function"):
+        sweep.resume(hyperparameters={"x": 7})

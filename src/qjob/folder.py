@@ -122,6 +122,11 @@ class JobFolder:
         return self.path / "outcome.json"
 
     @property
+    def late_imports(self) -> Path:
+        """The modules that the script imported late; written by the job's process, if at all, when it ends."""
+        return self.path / "imports.txt"
+
+    @property
     def environments(self) -> Path:
         """The environments of Python that jobs share, beside the directory of all job folders."""
         return self.path.parent.with_name("environments")

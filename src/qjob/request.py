@@ -32,7 +32,13 @@ from qjob.request_problems import (
     tag_problems,
     text_problems,
 )
-from qjob.source.entry_point import default_entry_point, entry_point_problem, imports_of, missing_siblings
+from qjob.source.entry_point import (
+    default_entry_point,
+    entry_point_problem,
+    imports_of,
+    late_imports_of,
+    missing_siblings,
+)
 from qjob.source.generated import GeneratedSource
 from qjob.source.inputs import PackedInputs, pack_inputs
 from qjob.source.mentions import mentions_container_paths
@@ -117,6 +123,7 @@ def prepare(request: Request) -> Submission:
         grace_s=request.grace_s,
         git_commit=source.git_commit,
         imports=imports_of(source) if isinstance(source, PackedSource) else source.imports,
+        late_imports=late_imports_of(source) if isinstance(source, PackedSource) else (),
         left_out=source.left_out,
         distribution=request.distribution,
     )

@@ -21,6 +21,7 @@ from qjob.model.naming import name_problem
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec
 from qjob.request_problems import checked_config, checked_hyperparameters, count_problems, engine_problems
+from qjob.source.generated import GENERATED
 from qjob.staging import Submission
 
 
@@ -87,6 +88,11 @@ def changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpec
     """Return a job's spec with the changes; what is wrong with them is added to ``problems``."""
     old = record.spec
     hyperparameters = checked_hyperparameters(changes.hyperparameters, problems)
+    if hyperparameters and old.source_name.startswith(GENERATED):
+        problems.append(
+            f"hyperparameters: {', '.join(hyperparameters)} cannot change, as what runs is a function with the arguments that "
+            "it was given; call it again."
+        )
     stopping = old.stopping_condition
     if changes.stopping_condition is not None:
         stopping = checked_config(StoppingCondition, "stopping_condition", changes.stopping_condition, problems)

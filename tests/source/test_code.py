@@ -6,7 +6,15 @@ import ast
 
 import pytest
 
-from qjob.source.code import NotPython, defined_names, imported_names, parse, runs_as_main
+from qjob.source.code import (
+    NotPython,
+    changes_imports,
+    defined_names,
+    imported_names,
+    late_imports,
+    parse,
+    runs_as_main,
+)
 
 
 def tree_of(content: str | bytes) -> ast.Module:
@@ -160,3 +168,52 @@ def f():
 )
 def test_the_main_guard_is_found(content: str, expected: bool) -> None:
     assert runs_as_main(tree_of(content)) is expected
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("import a\ndef f():\n    import b.c, a\n    from d import e\n    from . import x\n", ["b.c", "d"]),
+        ("try:\n    import a\nexcept ImportError:\n    import b\n", ["b"]),
+        ("if True:\n    import a\n", ["a"]),
+        ("from __future__ import annotations\nif True:\n    from a.b import c\n", ["a.b"]),
+        ("class A:\n    import a\nasync def f():\n    from b.c import d\n", ["a", "b.c"]),
+        ("x = 1\n", []),
+    ],
+)
+def test_late_imports_are_all_but_those_at_the_top(content: str, names: list[str]) -> None:
+    assert late_imports(tree_of(content)) == names
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "import os\nos.environ['OMP_NUM_THREADS'] = '1'",
+        "import os\ndel os.environ['A']",
+        "import os\nos.environ |= {}",
+        "from os import environ\nenviron.update(A='1')",
+        "from os import environ\nenviron['A'] += '1'",
+        "import os\nos.environ.setdefault('A', '1')",
+        "import os\nos.putenv('A', '1')",
+        "from os import putenv",
+        "import sys\nsys.path.insert(0, '.')",
+        "import sys\nsys.modules.clear()",
+        "from sys import path",
+        "import os\nos.environb[b'A'] = b'1'",
+    ],
+)
+def test_code_that_changes_what_imports_do_is_noticed(content: str) -> None:
+    assert changes_imports(tree_of(content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "import os\nx = os.environ['AMZN_BRAKET_HP_FILE']",
+        "import os\nx = os.environ.get('A'), dict(os.environ)",
+        "import sys\nsys.exit(sys.argv)",
+        "x = {}\nx.update(a=1)\nx['a'] = 2\npath = x.path",
+    ],
+)
+def test_code_that_only_looks_changes_nothing(content: str) -> None:
+    assert not changes_imports(tree_of(content))

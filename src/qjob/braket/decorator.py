@@ -27,7 +27,7 @@ from qjob.braket.local_modules import local_directories
 from qjob.braket.pickling import Pickled, pickle_call
 from qjob.braket.recovery import ABOUT, CALL
 from qjob.errors import InvalidInput
-from qjob.source.generated import GeneratedSource
+from qjob.source.generated import GENERATED, GeneratedSource
 from qjob.source.git import commit_of
 
 WHOLE_HYPERPARAMETERS = "hyperparameters.json"
@@ -101,7 +101,7 @@ def generated_source(
     }
     path = _file_of(function)
     return GeneratedSource(
-        name=f"decorator_job_{secrets.token_hex(4)}",
+        name=f"{GENERATED}{secrets.token_hex(4)}",
         uri=_uri(function, path),
         git_commit=None if path is None else commit_of(path),
         imports=pickled.imports,

@@ -73,6 +73,7 @@ class JobSpec:
         git_commit: the commit of the source's repository, if it was in one.
         left_out: paths of the source that were not taken along, relative to it.
         imports: the modules that the source imports at its top, those first that it imports first.
+        late_imports: the modules that it imports elsewhere, in functions say, where that may be done ahead.
         sweep_point: the point of a sweep that this job is; its source and input data are the sweep's, then.
     """
 
@@ -99,6 +100,7 @@ class JobSpec:
     git_commit: str | None = None
     left_out: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    late_imports: tuple[str, ...] = ()
     sweep_point: SweepPoint | None = None
 
     @property
@@ -139,6 +141,7 @@ def spec_to_json(spec: JobSpec) -> dict[str, Any]:
             "gitCommit": spec.git_commit,
             "leftOut": list(spec.left_out),
             "imports": list(spec.imports),
+            "lateImports": list(spec.late_imports),
             "sweep": None if spec.sweep_point is None else dict(vars(spec.sweep_point)),
         },
     }
@@ -176,6 +179,7 @@ def spec_from_json(data: Mapping[str, Any]) -> JobSpec:
         git_commit=ours["gitCommit"],
         left_out=tuple(ours["leftOut"]),
         imports=tuple(ours.get("imports", ())),
+        late_imports=tuple(ours.get("lateImports", ())),
         sweep_point=_sweep_point_from_json(ours.get("sweep")),
     )
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 _MAKES_NAMES = frozenset({"exec", "globals", "locals", "setattr", "vars"})
 """Functions by which a module can get names that its text does not show."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_CHANGERS = frozenset({"path", "modules", "meta_path", "path_hooks", "putenv", "unsetenv"})
 _VERSION = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -101,6 +102,23 @@ def top_imports(tree: ast.Module) -> list[str]:
     return list(names)
 
 
+def late_imports(tree: ast.Module) -> list[str]:
+    """Return the modules that are imported anywhere else than `top_imports` says, by absolute name, sorted."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                names.update(alias.name for alias in aliases)
+            case ast.ImportFrom(module=str(module), level=0) if module != "__future__":
+                names.add(module)
+    return sorted(names.difference(top_imports(tree)))
+
+
+def changes_imports(tree: ast.Module) -> bool:
+    """Say whether code may change what an import does: by environment variables, ``sys.path`` or ``sys.modules``."""
+    return any(_is_part_of_imports(node) for node in ast.walk(tree))
+
+
 def runs_as_main(tree: ast.Module) -> bool:
     """Say whether a module has an ``if __name__ == "__main__"``."""
     return any(isinstance(node, ast.If) and _asks_for_main(node.test) for node in tree.body)
@@ -144,6 +162,28 @@ def _makes_names(tree: ast.Module) -> bool:
         or (isinstance(node, ast.Attribute) and node.attr == "modules")  # sys.modules[__name__]
         for node in ast.walk(tree)
     )
+
+
+def _is_part_of_imports(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="sys"), attr="path" | "modules" | "meta_path" | "path_hooks"):
+            return True
+        case ast.Attribute(attr="putenv" | "unsetenv"):
+            return True
+        case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) | ast.AugAssign(target=value):
+            return _is_environ(value)
+        case ast.Attribute(value=value, attr="update" | "setdefault" | "pop" | "popitem" | "clear"):
+            return _is_environ(value)
+        case ast.ImportFrom(module="sys" | "os", names=aliases):
+            return any(alias.name in _CHANGERS for alias in aliases)
+    return False
+
+
+def _is_environ(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr="environ" | "environb") | ast.Name(id="environ" | "environb"):
+            return True
+    return False
 
 
 def _asks_for_main(test: ast.expr) -> bool:

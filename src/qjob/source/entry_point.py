@@ -8,12 +8,23 @@ any name. What is read are the original files.
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from qjob.source.code import Names, NotPython, defined_names, imported_names, parse, runs_as_main, top_imports
+from qjob.source.code import (
+    Names,
+    NotPython,
+    changes_imports,
+    defined_names,
+    imported_names,
+    late_imports,
+    parse,
+    runs_as_main,
+    top_imports,
+)
 from qjob.source.packed import SUFFIX, PackedSource
 from qjob.source.tree import SourceFile
 
@@ -75,13 +86,30 @@ def imports_of(packed: PackedSource) -> tuple[str, ...]:
 
     Of a folder, at most its first 50 modules are read; a file that is not Python has none.
     """
-    own = {default_entry_point(packed)} | {Path(file.relative).parts[0].removesuffix(SUFFIX) for file in packed.files}
-    names: dict[str, None] = {}
+    names = dict.fromkeys(name for tree in _trees(packed) for name in top_imports(tree))
+    return _of_others(packed, names)
+
+
+def late_imports_of(packed: PackedSource) -> tuple[str, ...]:
+    """Return the modules that the source's files import elsewhere, without those that it holds itself.
+
+    There are none when the code may change what an import does, such as by a variable that a library reads
+    when it is imported: then it makes a difference when that is. What is read is what `imports_of` reads.
+    """
+    trees = list(_trees(packed))
+    if any(map(changes_imports, trees)):
+        return ()
+    return _of_others(packed, dict.fromkeys(name for tree in trees for name in late_imports(tree)))
+
+
+def _trees(packed: PackedSource) -> Iterator[ast.Module]:
     for file in [file for file in packed.files if file.relative.endswith(SUFFIX)][:_MAX_READ]:
-        try:
-            names |= dict.fromkeys(top_imports(parse(packed.read(file), file.relative)))
-        except (NotPython, OSError):
-            continue  # whoever runs the file will say so
+        with contextlib.suppress(NotPython, OSError):  # whoever runs the file will say so
+            yield parse(packed.read(file), file.relative)
+
+
+def _of_others(packed: PackedSource, names: Iterable[str]) -> tuple[str, ...]:
+    own = {default_entry_point(packed)} | {Path(file.relative).parts[0].removesuffix(SUFFIX) for file in packed.files}
     return tuple(name for name in names if name.partition(".")[0] not in own)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+GENERATED = "decorator_job_"
+"""What the names of all generated sources begin with, as Braket's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedSource:

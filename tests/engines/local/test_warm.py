@@ -19,6 +19,7 @@ import pytest
 from living import end_all, wait_until
 from qjob.app import open_service
 from qjob.config import Settings
+from qjob.engines.local.learning import LateImports
 from qjob.engines.local.warm import Kind, WarmPool, Zygote, kind_of
 from qjob.job import Job
 from qjob.model.config import InstanceConfig
@@ -172,6 +173,14 @@ def until_ready(settings: Settings, job: Job) -> None:
     wait_until(lambda: words in [each["imports"] for each in told(settings)["ready"]])
 
 
+def until_ready_are(count: int, settings: Settings) -> None:
+    wait_until(lambda: len(told(settings)["ready"]) == count)
+
+
+def pool_of(python: Path, **asked: float) -> WarmPool:
+    return WarmPool(python.parent / "warm.json", LateImports(python.parent / "imports.json"), **asked)
+
+
 def told(settings: Settings) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((settings.local_state / "warm.json").read_text())
@@ -306,11 +315,69 @@ def test_code_of_the_users_own_is_never_kept(service: Service, settings: Setting
 
 def test_another_environment_is_another_zygote(service: Service, settings: Settings, run: Callable[..., Job]) -> None:
     script = REPORT + "report(it=os.environ.get('MINE'))"
-    for mine in ("one", "two"):
-        job = run(service, script, environment=os.environ | {"MINE": mine})
-        until_ready(settings, job)
+    for count, mine in enumerate(("one", "two"), start=1):
+        run(service, script, environment=os.environ | {"MINE": mine})
+        until_ready_are(count, settings)
         assert reported(run(service, script, environment=os.environ | {"MINE": mine})) == {"it": mine}
     assert len(told(settings)["ready"]) == 2
+
+
+# What is imported late
+
+LATE = """
+def main():
+    there = "late" in __import__("sys").modules
+    import late
+    report(there=there, command=open('/proc/self/cmdline').read())
+"""
+
+
+def test_what_a_script_imports_late_is_there_the_next_time_but_one(
+    service: Service, settings: Settings, python: Path, run: Callable[..., Job]
+) -> None:
+    install(python, "late", "")
+    script = f"{REPORT}{LATE}main()"
+    until_ready(settings, run(service, script, python=python))
+    second = run(service, script, python=python)
+    assert (folder(second) / "imports.txt").read_text() == "late"
+    assert not reported(second)["there"]
+    third = run(service, script, python=python)  # is of another kind now, and starts in the zygote that there is
+    assert "zygote" in reported(third)["command"]
+    wait_until(lambda: "late" in [each["imports"] for each in told(settings)["ready"]])
+    fourth = run(service, script, python=python)
+    assert reported(fourth)["there"]
+    assert not (folder(fourth) / "imports.txt").exists()
+
+
+def test_a_late_import_that_would_be_felt_rules_only_itself_out(
+    service: Service, settings: Settings, python: Path, run: Callable[..., Job]
+) -> None:
+    install(python, "late", "import socket\nkept = socket.socket()")
+    script = f"{REPORT}{LATE}main()"
+    until_ready(settings, run(service, script, python=python))
+    for _ in range(2):
+        assert "zygote" in reported(run(service, script, python=python))["command"]
+    wait_until(lambda: "late" in [each["imports"] for each in told(settings)["refused"]])
+    last = reported(run(service, script, python=python))
+    assert (last["there"], "zygote" in last["command"]) == (False, True)
+
+
+@pytest.mark.parametrize("first", ["import os; os.environ['LATE_THREADS'] = '1'", "import os; f = os.environ.update"])
+def test_late_imports_that_a_script_prepares_are_not_done_ahead(first: str, run_warm: Callable[..., Job]) -> None:
+    job = run_warm(f"{REPORT}def main():\n    import colorsys, click\n    {first}\nmain()")
+    assert job.metadata()["qjob"]["lateImports"] == []
+    assert not (folder(job) / "imports.txt").exists()
+
+
+def test_late_imports_are_not_done_ahead_when_they_change_a_variable(
+    service: Service, settings: Settings, python: Path, run: Callable[..., Job]
+) -> None:
+    install(python, "late", "import os\nos.environ['LATE'] = '1'")
+    script = f"{REPORT}{LATE}main()"
+    until_ready(settings, run(service, script, python=python))
+    job = run(service, script, python=python)
+    assert "zygote" in reported(job)["command"]
+    assert not (folder(job) / "imports.txt").exists()
 
 
 # What turns it off
@@ -340,7 +407,7 @@ def test_several_instances_and_requirements_start_cold() -> None:
 def test_an_import_that_would_be_felt_rules_itself_out(hazard: str, python: Path) -> None:
     text, problem = HAZARDS[hazard]
     install(python, "hazard", text)
-    pool, kind = WarmPool(python.parent / "warm.json", patience_s=20.0), kind_for(python, "hazard")
+    pool, kind = pool_of(python, patience_s=20.0), kind_for(python, "hazard")
     try:
         pool.start(make_folder_of(python, "hazard"))
         refused = json.loads((python.parent / "warm.json").read_text())["refused"]
@@ -352,7 +419,7 @@ def test_an_import_that_would_be_felt_rules_itself_out(hazard: str, python: Path
 
 def test_an_import_that_takes_too_long_is_given_up(python: Path) -> None:
     install(python, "hazard", "import time\ntime.sleep(600)")
-    pool = WarmPool(python.parent / "warm.json", patience_s=0.01, import_limit_s=0.3)
+    pool = pool_of(python, patience_s=0.01, import_limit_s=0.3)
     try:
         assert pool.start(make_folder_of(python, "hazard")) is None
         [zygote] = pool.pids

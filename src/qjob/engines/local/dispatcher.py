@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from qjob.engines.local.doorbell import Doorbell, silence
+from qjob.engines.local.learning import LateImports
 from qjob.engines.local.queue import Queue, QueuedJob
 from qjob.engines.local.schedule import guests, may_start
 from qjob.engines.local.state import LocalState
@@ -43,7 +44,9 @@ class Dispatcher:
         self._doorbell = Doorbell(state.doorbell)
         self._supervised: dict[str, Supervised] = {}
         self._busy_at = time.monotonic()
-        self._warm = WarmPool(state.warm, patience_s=float(os.environ.get(PATIENCE, "0")))
+        self._warm = WarmPool(
+            state.warm, LateImports(state.late_imports), patience_s=float(os.environ.get(PATIENCE, "0"))
+        )
 
     def serve(self, bell: int) -> None:
         """Answer the doorbell ``bell`` until there has been nothing to do for the idle time."""
@@ -105,6 +108,7 @@ class Dispatcher:
         folder = _folder_of(job)
         if folder.outcome.exists():
             self._queue.remove(job.id)
+            self._warm.learn(folder)
             return
         if runner.exit_code is None:
             runner.exit_code = self._warm.exit_code(runner.pid)

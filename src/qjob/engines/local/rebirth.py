@@ -11,11 +11,12 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from types import ModuleType
 from typing import Any, NoReturn
 
+from qjob.atomic import write_unsynced
 from qjob.engines.local.imports import Changes
 from qjob.runner.bootstrap import main
 from qjob.runner.script import ScriptBegins
@@ -35,12 +36,26 @@ def become_script(begins: ScriptBegins, changes: Changes) -> NoReturn:
     sys.argv[:] = [main.__code__.co_filename, *begins.arguments]
     sys.orig_argv[-2:] = sys.argv
     last_shared = next(reversed(sys.modules))
-    code = 0
+    code, pid, variables = 0, os.getpid(), dict(os.environ)
     try:
         main(begins.arguments)
     except SystemExit as end:
         code = _exit_code(end)
-    _finalize(code, last_shared)
+    own = [*takewhile(lambda name: name != last_shared, reversed(sys.modules)), "__main__"]
+    if code == 0 and os.getpid() == pid:
+        _tell_late_imports(begins, variables, own)
+    _finalize(code, own)
+
+
+def _tell_late_imports(begins: ScriptBegins, variables: Mapping[str, str], own: list[str]) -> None:
+    """Leave the names of the modules that the script imported late, for the next job of this source to begin with.
+
+    Not when it has changed a variable: what a library makes of that, it would have made of the one before.
+    """
+    found = [name for name in begins.spec.late_imports if name in own]
+    if found and {**os.environ, "PYTHONUNBUFFERED": ""} == {**variables, "PYTHONUNBUFFERED": ""}:  # main() sets that
+        with contextlib.suppress(OSError):  # a full disk: then it is not known
+            write_unsynced(begins.folder.late_imports, " ".join(found).encode())
 
 
 def _exit_code(end: SystemExit) -> int:
@@ -51,18 +66,17 @@ def _exit_code(end: SystemExit) -> int:
     return 1
 
 
-def _finalize(code: int, last_shared: str) -> NoReturn:
+def _finalize(code: int, own: list[str]) -> NoReturn:
     """End the process as the interpreter does, in its order, but for what the zygote had imported.
 
     To tear down modules that are shared with the zygote, or only to look at each of them, would copy their memory
     first, for up to a tenth of a second. Nothing in them is the script's: what it made goes with its own modules,
-    which come after the zygote's ``last_shared``.
+    the ``own`` ones, which come after the zygote's.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     # Of a file in a cycle the collector may close the buffer first, and what was written last is lost.
     _flush([each for each in gc.get_objects() if issubclass(type(each), _STREAM)])
-    own = [*takewhile(lambda name: name != last_shared, reversed(sys.modules)), "__main__"]
     left = [weakref.ref(module) for module in _taken_out(own)]
     gc.collect()
     for module in filter(None, (reference() for reference in left)):

@@ -45,3 +45,8 @@ class LocalState:
     def warm(self) -> Path:
         """Which processes are ready to become jobs, and which imports rule that out; see `WarmPool`."""
         return self.path / "warm.json"
+
+    @property
+    def late_imports(self) -> Path:
+        """What sources were seen to import late; see `LateImports`."""
+        return self.path / "imports.json"

@@ -15,11 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qjob.atomic import write_whole
 from qjob.engines.local.imports import UNMARKED
+from qjob.engines.local.learning import LateImports
 from qjob.engines.local.processes import collected
 from qjob.engines.local.zygote import command
 from qjob.errors import FolderError
@@ -128,16 +129,20 @@ class Zygote:
 class WarmPool:
     """The zygotes of a dispatcher."""
 
-    def __init__(self, report: Path, patience_s: float = 0.0, import_limit_s: float = _IMPORT_LIMIT_S) -> None:
+    def __init__(
+        self, report: Path, late: LateImports, patience_s: float = 0.0, import_limit_s: float = _IMPORT_LIMIT_S
+    ) -> None:
         """Have no zygotes yet.
 
         Args:
+            late: what sources import late.
             report: the file that says, for people, which there are and which cannot be.
             patience_s: how long a job waits for its zygote rather than start cold, in seconds.
             import_limit_s: how long a zygote may take for its imports, in seconds.
         """
         self._import_limit_s = import_limit_s
         self._report = report
+        self._late = late
         self._patience_s = patience_s
         self._zygotes: dict[Kind, Zygote] = {}
         self._wanted: dict[Kind, None] = {}
@@ -158,12 +163,13 @@ class WarmPool:
 
     def start(self, folder: JobFolder) -> int | None:
         """Start a runner in a zygote; return its pid, or None when there is none for such a job."""
-        kind = _kind_in(folder)
-        if kind is None or kind in self._refused:
+        kinds = [kind for kind in self._kinds_in(folder) if kind not in self._refused]
+        if not kinds:
             return None
-        self._wanted[kind] = None
+        self._wanted[kinds[0]] = None
         if self._patience_s:
-            self._wait_for(kind)
+            self._wait_for(kinds[0])
+        kind = next((kind for kind in kinds if self._is_ready(kind)), kinds[0])
         zygote = self._zygotes.get(kind)
         if zygote is None or not zygote.ready:
             return None
@@ -174,6 +180,10 @@ class WarmPool:
         else:
             self._runners[pid] = zygote
         return pid
+
+    def learn(self, folder: JobFolder) -> None:
+        """Take in what a job that has ended left about its imports."""
+        self._late.learn(folder)
 
     def exit_code(self, runner: int) -> int | None:
         """Return the exit code of a runner that was started here and has ended; None when nobody knows it."""
@@ -215,6 +225,19 @@ class WarmPool:
         """End all zygotes."""
         for kind in list(self._zygotes):
             self._retire(kind)
+
+    def _kinds_in(self, folder: JobFolder) -> list[Kind]:
+        """Return the kinds of zygote that suit a job: at first with what it is likely to import late."""
+        try:
+            spec, environment = folder.read_spec(), folder.read_environment()
+        except FolderError:
+            return []  # the runner will say it
+        wishes = dict.fromkeys([(*spec.imports, *self._late.of(spec)), spec.imports])
+        kinds = [kind_of(replace(spec, imports=imports), environment) for imports in wishes]
+        return [kind for kind in kinds if kind is not None]
+
+    def _is_ready(self, kind: Kind) -> bool:
+        return kind in self._zygotes and self._zygotes[kind].ready
 
     def _hear(self, kind: Kind, zygote: Zygote) -> None:
         try:
@@ -275,13 +298,6 @@ class WarmPool:
 
 def _words(kind: Kind) -> str:
     return ", ".join(kind.modules) or "nothing"
-
-
-def _kind_in(folder: JobFolder) -> Kind | None:
-    try:
-        return kind_of(folder.read_spec(), folder.read_environment())
-    except FolderError:
-        return None  # the runner will say it
 
 
 def _start(kind: Kind) -> Zygote:
