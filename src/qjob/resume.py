@@ -90,8 +90,8 @@ def changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpec
     hyperparameters = checked_hyperparameters(changes.hyperparameters, problems)
     if hyperparameters and old.source_name.startswith(GENERATED):
         problems.append(
-            f"hyperparameters: {', '.join(hyperparameters)} cannot change, as what runs is a function with the arguments that "
-            "it was given; call it again."
+            f"hyperparameters: {', '.join(hyperparameters)} cannot change, as what runs is a function with "
+            "the arguments that it was given; call it again."
         )
     stopping = old.stopping_condition
     if changes.stopping_condition is not None:
