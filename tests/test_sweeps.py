@@ -730,3 +730,10 @@ def test_the_beginning_of_the_ids_of_a_sweep_and_a_job_means_neither(scene: Scen
     scene.submitted(service)
     sweep = service.sweeps.submit(asked())
     assert service.sweeps.means(sweep.id[:4]) is None
+
+
+def test_a_sweep_is_no_job(service: Service) -> None:
+    sweep = service.sweeps.submit(asked(2))
+    for selector in (sweep.id, sweep.name):
+        with pytest.raises(JobNotFound, match=f"'{selector}' is a sweep, and one job is wanted: {sweep.name}-0"):
+            service.resolve(selector)

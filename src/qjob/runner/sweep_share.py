@@ -21,7 +21,7 @@ def take_share(folder: JobFolder, spec: JobSpec) -> None:
         return
     write_unsynced(folder.hyperparameters, json.dumps(dict(spec.hyperparameters), indent=2).encode() + b"\n")
     shared = _shared(folder, spec.sweep_point.sweep)
-    shutil.copytree(shared.source, folder.source, symlinks=True)
+    shutil.copytree(shared.source, folder.source, symlinks=True, copy_function=shutil.copy)
     if spec.inputs:
         folder.input.symlink_to(shared.input, target_is_directory=True)
 
