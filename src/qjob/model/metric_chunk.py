@@ -10,7 +10,6 @@ column is false), the number of each line's text comes behind the doubles as a l
 from __future__ import annotations
 
 import json
-import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -21,6 +20,7 @@ from qjob.model.metric_reader import MetricLines, PlainLines, take_turns
 
 _DOUBLE_BYTES = 8
 _NUMBER_BYTES = 4
+_IS_BIG_ENDIAN = array("H", [1]).tobytes() == b"\0\1"  # as this machine keeps numbers
 
 
 def encode(parts: Iterable[MetricLines]) -> bytes:
@@ -65,7 +65,7 @@ def _section(lines: MetricLines) -> list[bytes]:
 def _packed(code: str, column: Sequence[Any]) -> bytes:
     """Return numbers as little-endian bytes; an array makes them in half the time that `struct` takes."""
     numbers = array(code, column)
-    if sys.byteorder == "big":
+    if _IS_BIG_ENDIAN:
         numbers.byteswap()
     return numbers.tobytes()
 
@@ -106,7 +106,7 @@ class _Body:
             raise ValueError(f"{self._count} numbers were to come, and {len(part)} bytes did")
         self.at += len(part)
         numbers = array(code, part)
-        if sys.byteorder == "big":
+        if _IS_BIG_ENDIAN:
             numbers.byteswap()
         return numbers.tolist()
 
