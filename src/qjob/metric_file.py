@@ -96,6 +96,11 @@ class MetricFeed:
             if final:
                 yield from map(summary_of, self._rest(log))
 
+    @property
+    def offset(self) -> int:
+        """How far the log was read, in bytes."""
+        return self._offset
+
     def goes_on(self) -> bool:
         """Return whether the log still begins with what was read, and after a final call holds nothing else."""
         with self._opened(look=True) as log:

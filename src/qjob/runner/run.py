@@ -23,6 +23,7 @@ from qjob.runner.capture import LOOK_S
 from qjob.runner.environment import instance_environment
 from qjob.runner.free_port import free_port
 from qjob.runner.instance import Instance, start_instance
+from qjob.runner.metrics_ahead import MetricsAhead
 from qjob.runner.process_tree import become_subreaper, descendants, signal_all
 from qjob.runner.reasons import (
     disk_reason,
@@ -87,6 +88,7 @@ def _run_locked(folder: JobFolder, begin: Begin) -> None:
     if run is not None:
         run.close()
         tell_sweep(folder, run.spec)
+        run.finish_metrics()
 
 
 def _known_outcome(folder: JobFolder) -> Outcome | None:
@@ -119,6 +121,7 @@ class Run:
         self._kill_at: float | None = None
         self._terminated = False
         self._deadline = 0.0
+        self._metrics = MetricsAhead(folder) if spec.instance_count == 1 else None
         self._alarms_at: float | None = None  # when alarms are set on the logs; None: that is done
         self._failed: Instance | None = None  # the one that explains why the others were ended
         self._oom_kills = kernel_oom_kills()
@@ -144,6 +147,11 @@ class Run:
         """Let go of what the kernel takes its time to take away; the outcome need not wait for that."""
         for instance in self._instances:
             instance.capture.end_alarm()
+
+    def finish_metrics(self) -> None:
+        """Parse the metrics that are not yet, for whoever asks; a job with fewer than thousands of lines has none."""
+        if self._metrics is not None:
+            self._metrics.finish()
 
     def _begin(self) -> None:
         become_subreaper()
@@ -206,6 +214,8 @@ class Run:
             if not self._on_readable[fd]():
                 self._poll.unregister(fd)
         self._look_at_logs()
+        if self._metrics is not None:
+            self._metrics.go_on()
 
     def _look_at_logs(self) -> None:
         for instance in self._instances:
