@@ -603,3 +603,12 @@ def test_arguments_of_a_function_do_not_change_when_it_is_resumed() -> None:
     assert sweep.wait(60) == {"FAILED": 2}
     with pytest.raises(InvalidInput, match="x cannot change, as what runs is a function"):
         sweep.resume(hyperparameters={"x": 7})
+
+
+def test_a_job_of_a_function_imports_nothing_that_only_a_submit_needs() -> None:
+    def imported(x: int) -> dict[str, Any]:
+        return {"names": ",".join(name for name in sys.modules if name in ("qjob.service", "qjob.braket.decorator"))}
+
+    sweep = qjob.sweep(imported, {"x": [1]})
+    assert ended(sweep) == {"COMPLETED": 1}
+    assert sweep[0].result()["names"] == ""

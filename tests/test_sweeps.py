@@ -28,13 +28,13 @@ from qjob.folder import JobFolder
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec, SweepPoint
 from qjob.model.status import JobStatus
-from qjob.model.sweep import SweepRecord
+from qjob.model.sweep import Counts, SweepRecord
 from qjob.register import Register
 from qjob.service import Service
 from qjob.staging import Checkpoints, Payload, Staging
 from qjob.store.store import Query, Store
 from qjob.sweep_staging import Point, SweepSubmission
-from qjob.sweeps import Counts, Sweeps
+from qjob.sweeps import Sweeps
 from qjob.testing import ScriptSource, make_spec
 from scene import MoodyEngine, NoInputs, Scene
 
@@ -735,5 +735,7 @@ def test_the_beginning_of_the_ids_of_a_sweep_and_a_job_means_neither(scene: Scen
 def test_a_sweep_is_no_job(service: Service) -> None:
     sweep = service.sweeps.submit(asked(2))
     for selector in (sweep.id, sweep.name):
-        with pytest.raises(JobNotFound, match=f"'{selector}' is a sweep, and one job is wanted: {sweep.name}-0"):
+        with pytest.raises(
+            JobNotFound, match=f"'{selector}' is a sweep, and one job is wanted: 'qjob ls --sweep {selector}'"
+        ):
             service.resolve(selector)

@@ -210,11 +210,11 @@ class JobFolder:
 
     def write_cancel_mark(self, mark: CancelMark) -> None:
         """Ask for the cancellation; from here on no runner starts anything for this job."""
-        write_whole(self.cancel_mark, _to_bytes({"requestedAt": mark.time.isoformat(), "reason": mark.reason}))
+        write_whole(self.cancel_mark, _to_bytes(_cancel_mark_to_json(mark)))
 
     def write_unsynced_cancel_mark(self, mark: CancelMark) -> None:
         """Ask for the cancellation, as one of many: whoever writes them syncs them to the disk together."""
-        write_unsynced(self.cancel_mark, _to_bytes({"requestedAt": mark.time.isoformat(), "reason": mark.reason}))
+        write_unsynced(self.cancel_mark, _to_bytes(_cancel_mark_to_json(mark)))
 
     def append_event(self, event: JobEvent) -> None:
         """Add to what happened, in one write. Raises OSError, with nothing added, when the disk is full.
@@ -298,6 +298,10 @@ def _damage(path: Path, error: Exception) -> str:
         f"{path} is damaged ({type(error).__name__}: {error}): move it away, and qjob goes by what else is in "
         "the folder."
     )
+
+
+def _cancel_mark_to_json(mark: CancelMark) -> dict[str, Any]:
+    return {"requestedAt": mark.time, "reason": mark.reason}
 
 
 def _cancel_mark_from_json(data: Mapping[str, Any]) -> CancelMark:

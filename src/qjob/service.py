@@ -180,9 +180,8 @@ class Service:
             raise AmbiguousJob(f"{selector!r} is the beginning of several jobs' ids ({', '.join(found)}, …).")
         sweep_id = self.sweeps.means(selector)
         if sweep_id is not None:
-            name = self.sweeps.record(sweep_id).name
             raise JobNotFound(
-                f"{selector!r} is a sweep, and one job is wanted: {name}-0, say; 'qjob ls --sweep {selector}' has all."
+                f"{selector!r} is a sweep, and one job is wanted: 'qjob ls --sweep {selector}' has their names and ids."
             )
         raise JobNotFound(f"No job has the id, the beginning of an id, the name or the ARN {selector!r}.")
 

@@ -16,6 +16,7 @@ from qjob.job import Job
 from qjob.model.config import CheckpointConfig, InstanceConfig, StoppingCondition
 from qjob.model.points import RandomPoints, points_of
 from qjob.model.status import JobStatus
+from qjob.model.sweep import Counts, active_in, bar_text
 from qjob.request import Request
 from qjob.resume import Changes
 from qjob.service import Service
@@ -23,7 +24,6 @@ from qjob.source.generated import GeneratedSource
 from qjob.sweep_request import prepare_sweep, prepare_sweep_resumption
 from qjob.sweep_staging import SweepSubmission
 from qjob.sweep_table import SweepTable, SweptJob, best_of, swept_jobs
-from qjob.sweeps import Counts
 
 _DEFAULTS: Mapping[str, Any] = {"device": Request.device, "engine": Request.engine, "priority": Request.priority}
 """Of the arguments of `sweep`; those that are not here have None."""
@@ -255,13 +255,11 @@ class _Bar:
         self._at = 0.0
 
     def __call__(self, counts: Counts) -> None:
-        ended = sum(count for status, count in counts.items() if status.ended)
-        if ended < self._points and time.monotonic() - self._at < _SHOW_S:
+        if active_in(counts) and time.monotonic() - self._at < _SHOW_S:
             return
-        filled = _BAR_CHARS * ended // max(1, self._points)
         failed = counts.get(JobStatus.FAILED, 0)
         about = f", {failed} FAILED" if failed else ""
-        self._show(f"[{'#' * filled}{'.' * (_BAR_CHARS - filled)}] {ended}/{self._points}{about}")
+        self._show(bar_text(self._points, counts, _BAR_CHARS) + about)
 
     def close(self) -> None:
         if self._shown:

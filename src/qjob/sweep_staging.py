@@ -81,9 +81,8 @@ class SweepStaging:
         try:
             shared = self._write_shared(sweep, submission)
             self._write_jobs(shared, records, submission)
-            (shared.path / "environment.json").unlink()  # the jobs have it, until they have ended
-            sync_file_system(shared.path)
             shared.path.rename(self._folder(sweep.id).path)
+            sync_file_system(self._jobs)  # the new name as well: what is on record must be there
         except OSError as error:
             self.discard(sweep.id, records)
             raise FolderError(cannot_write(self._jobs, error)) from error
@@ -135,6 +134,7 @@ class SweepStaging:
             if point.checkpoints is not None:
                 folder.checkpoints.mkdir(mode=0o700)
                 copy_checkpoints(point.checkpoints, folder, record.spec.name)
+        like.environment.unlink()  # the jobs have it, until they have ended
 
     def _folder(self, sweep_id: str) -> SweepFolder:
         return sweep_folder(self._jobs, sweep_id)

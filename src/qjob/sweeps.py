@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,17 +27,14 @@ from qjob.model import naming
 from qjob.model.event import JobEvent
 from qjob.model.record import JobRecord, apply
 from qjob.model.spec import SweepPoint
-from qjob.model.status import EventType, JobStatus
-from qjob.model.sweep import SweepRecord
+from qjob.model.status import EventType
+from qjob.model.sweep import Counts, SweepRecord, active_in
 from qjob.register import Register
 from qjob.staging import Staging
 from qjob.store.store import Store
 from qjob.sweep_folder import SweepFolder, sweep_folder
 from qjob.sweep_staging import SweepStaging, SweepSubmission
 from qjob.watch import FolderWatch
-
-Counts = Mapping[JobStatus, int]
-"""How many jobs of a sweep are in each state; states that none is in are left out."""
 
 _LOOK_S = 1.0  # how often all jobs are looked at that have not ended: a runner that was killed tells nobody
 _LOOK_SHARE = 20  # and a look at thousands takes long: at most one part in so many of the time goes into it
@@ -220,7 +217,7 @@ class Sweeps:
                     next_look = self._look_at_all(sweep_id)
                 counts = self._counts(sweep_id)
                 tell(counts)
-                if all(status.ended for status in counts):
+                if not active_in(counts):
                     return counts
                 if deadline is not None and time.monotonic() >= deadline:
                     raise ResultTimeout(_too_long(self.record(sweep_id), counts, timeout_s))
@@ -274,8 +271,7 @@ class Sweeps:
 
     def delete(self, sweep_id: str) -> None:
         """Remove a sweep and its jobs, with their folders. Raises JobStateError while one of them has not ended."""
-        counts = self.counts(sweep_id)
-        active = sum(count for status, count in counts.items() if not status.ended)
+        active = active_in(self.counts(sweep_id))
         if active:
             raise JobStateError(
                 f"sweep {self.record(sweep_id).name} ({sweep_id}): {active} of its jobs have not ended; "
@@ -317,5 +313,5 @@ def _until(next_look: float, deadline: float | None) -> float:
 
 
 def _too_long(sweep: SweepRecord, counts: Counts, timeout_s: float | None) -> str:
-    active = sum(count for status, count in counts.items() if not status.ended)
+    active = active_in(counts)
     return f"{sweep.name}: after {timeout_s:g} seconds {active} of {sweep.points} jobs have not ended; they go on."

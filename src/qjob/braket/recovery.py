@@ -21,9 +21,14 @@ from typing import Any
 from qjob.braket.links import linked
 from qjob.runtime import get_results_dir, save_job_result
 
+TYPE_CHECKING = False  # what is imported here is the time before a job's function
+if TYPE_CHECKING:
+    from qjob.model.points import Points
+
 CALL = "call.pkl"
 ABOUT = "call.json"
 _LOADER = "_qjob_load"
+_POINT = "QJOB_SWEEP_POINT"  # as `qjob.runner.environment` sets it, whose import a job need not pay for
 
 
 class TakenModule(ModuleType):
@@ -75,6 +80,11 @@ def entry_point(file: str) -> Callable[[], object]:
         return _call(folder)
 
     return call
+
+
+def call_at_point(function: Callable[..., Any], points: Points, shared: Mapping[str, Any]) -> object:
+    """Call a function with the arguments of this job's point; what the jobs of a sweep do."""
+    return function(**{**shared, **points[int(os.environ[_POINT])]})
 
 
 def restore_main(file: str, namespace: dict[str, Any]) -> None:

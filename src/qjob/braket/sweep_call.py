@@ -7,7 +7,6 @@ is told by its environment.
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +15,12 @@ from qjob.braket.decorator import entry_point_of, generated_source
 from qjob.braket.default_names import name_of_function, now_ms
 from qjob.braket.hyperparameters import recorded
 from qjob.braket.pickling import pickle_call
+from qjob.braket.recovery import call_at_point
 from qjob.errors import InvalidInput
 from qjob.model.points import Points
 from qjob.source.generated import GeneratedSource
 from qjob.sweep_request import twice_problems
 
-_POINT = "QJOB_SWEEP_POINT"
 _PASSED_ON = (
     "device",
     "dependencies",
@@ -86,11 +85,6 @@ def sweep_function(function: Callable[..., Any], points: Points, shared: Mapping
         hyperparameters=texts,
         options={name: options[name] for name in _PASSED_ON if options.get(name) is not None},
     )
-
-
-def call_at_point(function: Callable[..., Any], points: Points, shared: Mapping[str, Any]) -> object:
-    """Call a function with the arguments of this job's point; what the jobs of a sweep do."""
-    return function(**{**shared, **points[int(os.environ[_POINT])]})
 
 
 def _undecorated(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,9 +9,8 @@ from typing import Any
 from qjob.cli.table import Table
 from qjob.cli.text import ago_text, one_line, time_text
 from qjob.model.status import JobStatus
-from qjob.model.sweep import SweepRecord, sweep_to_json
+from qjob.model.sweep import Counts, SweepRecord, bar_text, sweep_to_json
 from qjob.sweep_table import SweptJob
-from qjob.sweeps import Counts
 
 _BAR_CHARS = 20
 _FAILURES_SHOWN = 3
@@ -34,9 +33,7 @@ def counts_text(counts: Counts) -> str:
 
 def progress_text(sweep: SweepRecord, counts: Counts) -> str:
     """Return how far a sweep is, with a bar."""
-    ended = sum(count for status, count in counts.items() if status.ended)
-    filled = _BAR_CHARS * ended // max(1, sweep.points)
-    return f"{'#' * filled}{'.' * (_BAR_CHARS - filled)} {ended}/{sweep.points}: {counts_text(counts)}"
+    return f"{bar_text(sweep.points, counts, _BAR_CHARS)}: {counts_text(counts)}"
 
 
 def sweep_line(sweep: SweepRecord, counts: Counts) -> str:

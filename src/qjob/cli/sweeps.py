@@ -8,9 +8,8 @@ from qjob.cli import exit_codes
 from qjob.cli.sweep_text import progress_text, sweep_line
 from qjob.cli.terminal import Notices, out
 from qjob.model.status import JobStatus
-from qjob.model.sweep import SweepRecord
+from qjob.model.sweep import Counts, SweepRecord
 from qjob.service import Service
-from qjob.sweeps import Counts
 
 _SHOW_S = 1.0  # a line about now is not brought up to date more often
 

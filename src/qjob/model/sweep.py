@@ -35,6 +35,26 @@ class SweepRecord:
     resumed_from: str | None = None
 
 
+Counts = Mapping[JobStatus, int]
+"""How many jobs of a sweep are in each state; states that none is in are left out."""
+
+
+def ended_in(counts: Counts) -> int:
+    """Return how many of the jobs have ended."""
+    return sum(count for status, count in counts.items() if status.ended)
+
+
+def active_in(counts: Counts) -> int:
+    """Return how many of the jobs have not ended."""
+    return sum(counts.values()) - ended_in(counts)
+
+
+def bar_text(points: int, counts: Counts, width: int) -> str:
+    """Return how far a sweep is, as a bar of that many characters and in numbers."""
+    filled = width * ended_in(counts) // max(1, points)
+    return f"[{'#' * filled}{'.' * (width - filled)}] {ended_in(counts)}/{points}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepSummary:
     """A sweep in a list.
@@ -46,7 +66,7 @@ class SweepSummary:
     """
 
     sweep: SweepRecord
-    counts: Mapping[JobStatus, int]
+    counts: Counts
     example: JobRecord | None
 
     @property
