@@ -7,28 +7,16 @@ the one would change the other, and a write bit that is taken away comes back wi
 
 from __future__ import annotations
 
-import errno
 import filecmp
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from qjob.atomic import TEMPORARY_SUFFIX
+from qjob.copying import copy_content
 from qjob.errors import FolderError
 
-_NOT_HERE = {
-    errno.EBADF,
-    errno.EINVAL,
-    errno.ENOSYS,
-    errno.ENOTTY,
-    errno.EOPNOTSUPP,
-    errno.EPERM,
-    errno.ETXTBSY,
-    errno.EXDEV,
-}
-"""What a kernel says that cannot copy from this file system to that one."""
 _A_SECOND_NS = 1_000_000_000
 
 
@@ -118,22 +106,7 @@ def _copy(ours: Path, target: Path) -> None:
 
 
 def _copy_file(ours: Path, target: Path) -> None:
-    """Copy a file with its mode and times; by the kernel where that can, which shares the blocks where they can be."""
-    if not _is_copied_by_kernel(ours, target):
-        shutil.copyfile(ours, target)
-    shutil.copystat(ours, target)
-
-
-def _is_copied_by_kernel(ours: Path, target: Path) -> bool:
-    """Copy a file's bytes without taking them into this process; tell whether that can be done."""
-    if sys.platform != "linux":
-        return False
+    """Copy a file with its mode and times."""
     with ours.open("rb") as source, target.open("wb") as copy:
-        left = os.fstat(source.fileno()).st_size
-        try:
-            while left and (copied := os.copy_file_range(source.fileno(), copy.fileno(), left)):
-                left -= copied
-        except OSError as error:
-            if error.errno not in _NOT_HERE:
-                raise
-    return left == 0
+        copy_content(source.fileno(), copy.fileno())
+    shutil.copystat(ours, target)

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
+from qjob.copying import copy_content
+
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_COPY_BYTES = 64 * 1024 * 1024  # per call, so that Ctrl-C is heard while a large file is copied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,30 +267,8 @@ def _copy(source: str, target: str) -> None:
         mode = stat.S_IMODE(status.st_mode) & 0o777 | 0o600
         target_fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            _copy_content(source_fd, target_fd, status.st_size)
+            copy_content(source_fd, target_fd)
         finally:
             os.close(target_fd)
     finally:
         os.close(source_fd)
-
-
-def _copy_content(source_fd: int, target_fd: int, size: int) -> None:
-    if size and _copy_in_kernel(source_fd, target_fd) >= size:
-        return
-    # From where the kernel stopped: at once on macOS and between some file systems. This way also
-    # raises the real error, when there is one.
-    while data := os.read(source_fd, 1024 * 1024):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target_fd, view) :]
-
-
-def _copy_in_kernel(source_fd: int, target_fd: int) -> int:
-    """Copy as far as the kernel does it, on some file systems by sharing the blocks; return the bytes."""
-    copied = 0
-    try:
-        while count := os.copy_file_range(source_fd, target_fd, _COPY_BYTES):
-            copied += count
-    except (AttributeError, OSError):
-        pass  # not this kernel, or not these two file systems
-    return copied
