@@ -64,7 +64,7 @@ def test_an_engine_is_built_once_and_only_when_it_is_asked_for(settings: Setting
 def test_an_engine_that_there_is_not_is_refused_with_those_that_there_are(settings: Settings, name: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         EngineCatalogue(settings)(name)
-    assert str(refusal.value) == f"engine {name!r}: there is {', '.join(sorted(ENGINES))}."
+    assert str(refusal.value) == f"engine {name!r}: there are {', '.join(sorted(ENGINES))}."
 
 
 def test_building_a_service_loads_no_engine(settings: Settings, environment: dict[str, str]) -> None:

@@ -203,7 +203,11 @@ BAD: list[tuple[str, list[Any], str]] = [
     ("engine", [5, "", []], "a word is expected"),
     ("devices", [5, "x", [], {"x": 5}], "tables are expected"),
     ("devices", [{ARN: {"capacity": count}} for count in (0, "x", 1.5, None, True)], "a whole number from 1"),
-    ("devices", [{ARN: {"capasity": 1, "b": 2}}], f"device '{ARN}' has no b, capasity; there is capacity"),
+    (
+        "devices",
+        [{ARN: {"capasity": 1, "b": 2}}],
+        f"device '{ARN}' has no b, capasity; there are capacity, slurm, ray, lease",
+    ),
 ]
 
 
@@ -218,7 +222,7 @@ def test_everything_wrong_is_told_at_once_with_its_place(places: Places) -> None
     places.write(places.project_file, "idle_s = -1\nslot = 3\n")
     places.write(places.user_file, 'engine = ""\nslots = 0\nhome = 5\n')
     found = problems_of(lambda: places.load({"grace": 1}, QJOB_SLOTS="many"))
-    names = "home, index, engine, slots, grace_s, idle_s, warm, devices"
+    names = "home, index, engine, slots, grace_s, idle_s, warm, devices, engines"
     assert found == [
         f"flag: 'grace' is no setting; there are {names}.",
         "environment: slots = 'many': a whole number from 1 is expected.",

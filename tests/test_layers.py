@@ -100,6 +100,7 @@ NOT_EVERYWHERE = "not every Python was built with it"
 STARTS_THE_COMMAND = "a command starts without it in a third of the time"
 ONLY_A_TERMINAL = "40 ms, which only a terminal needs"
 IMPORTS_IN_FUNCTIONS = {
+    ("app.py", "importlib"): "10 ms, and only another engine than ours needs it",
     ("app.py", "qjob.runner.container_paths"): "only `qjob doctor` asks",
     ("braket/hybrid_job.py", "qjob.braket.decorator"): "decorating does nothing; calling does",
     ("cli/main.py", "difflib"): STARTS_THE_COMMAND,

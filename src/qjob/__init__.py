@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         AmbiguousJob,
         CannotBePickled,
         DamagedResult,
+        DeviceLost,
         EngineError,
         EngineUnavailable,
         EnvironmentFailed,
@@ -69,8 +70,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "qjob.errors": (
-        "AmbiguousJob CannotBePickled DamagedResult EngineError EngineUnavailable EnvironmentFailed FolderError "
-        "HomeError InvalidInput JobCancelled JobFailed "
+        "AmbiguousJob CannotBePickled DamagedResult DeviceLost EngineError EngineUnavailable EnvironmentFailed "
+        "FolderError HomeError InvalidInput JobCancelled JobFailed "
         "JobNotFound JobStateError MissingExtra QjobError ResultError ResultTimeout SettingsError StoreCorrupt "
         "StoreError StoreMissing StoreTooNew SubmitError"
     ),
@@ -98,6 +99,7 @@ __all__ = [
     "CheckpointConfig",
     "DamagedResult",
     "DeviceConfig",
+    "DeviceLost",
     "EngineError",
     "EngineUnavailable",
     "EnvironmentFailed",

@@ -26,9 +26,17 @@ class Device:
 
     Attributes:
         capacity: how many jobs it takes at a time.
+        slurm: the options of sbatch by which a job asks Slurm for it, as ``--licenses=qpu1:1``; None when Slurm
+            does not know it, and empty when jobs there need not ask.
+        ray: the custom resource by which a job asks Ray for it, as ``qpu=1``.
+        lease: the directory in which its holders are numbered; default: below ``home``. It has to be the same for
+            all users of the device.
     """
 
     capacity: int = 1
+    slurm: str | None = None
+    ray: str | None = None
+    lease: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +52,7 @@ class Settings:
         idle_s: seconds after which a dispatcher with nothing to do ends.
         warm: whether jobs may start in a process that has their imports already.
         devices: by ARN, what is known of devices.
+        engines: by name, the engines' own words.
         sources: where each setting came from, for ``qjob config``.
     """
 
@@ -55,6 +64,7 @@ class Settings:
     idle_s: float = 300.0
     warm: bool = True
     devices: Mapping[str, Device] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -75,7 +85,21 @@ class Settings:
     @property
     def local_state(self) -> Path:
         """The local engine's own directory."""
-        return self.index / "local"
+        return self.engine_state("local")
+
+    @property
+    def leases(self) -> Path:
+        """The directories in which the holders of devices are numbered, on the disk that all machines share."""
+        return self.home / "devices"
+
+    @property
+    def runners(self) -> Path:
+        """Copies of what a job needs of qjob, for machines that have only this directory."""
+        return self.home / "runners"
+
+    def engine_state(self, engine: str) -> Path:
+        """The directory of an engine's own on this machine."""
+        return self.index / engine
 
 
 def load_settings(
@@ -172,7 +196,7 @@ def _defaults(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
-    names = {f"QJOB_{name.upper()}": name for name in _READERS if name != "devices"}
+    names = {f"QJOB_{name.upper()}": name for name in _READERS if name not in _TABLES}
     return {names[key]: value for key, value in variables.items() if key in names and value}
 
 
@@ -325,10 +349,30 @@ def _devices(value: Any) -> dict[str, Device]:
 
 
 def _device(arn: str, table: Mapping[str, Any]) -> Device:
-    unknown = sorted(set(table) - {"capacity"})
+    known = [each.name for each in fields(Device)]
+    unknown = sorted(set(table) - set(known))
     if unknown:
-        raise ValueError(f"device {arn!r} has no {', '.join(unknown)}; there is capacity")
-    return Device(capacity=_count(table.get("capacity", 1)))
+        raise ValueError(f"device {arn!r} has no {', '.join(unknown)}; there are {', '.join(known)}")
+    lease = table.get("lease")
+    return Device(
+        capacity=_count(table.get("capacity", 1)),
+        slurm=_optional_text(table, "slurm"),
+        ray=_optional_text(table, "ray"),
+        lease=None if lease is None else _path(lease),
+    )
+
+
+def _optional_text(table: Mapping[str, Any], name: str) -> str | None:
+    value = table.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} = {value!r}: a text is expected")
+    return value
+
+
+def _engine_tables(value: Any) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise ValueError("tables are expected, as in [engines.slurm]")
+    return value
 
 
 def _home_problem(directory: Path, reason: str) -> str:
@@ -354,5 +398,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "idle_s": _seconds,
     "warm": _truth,
     "devices": _devices,
+    "engines": _engine_tables,
 }
 """Every setting, and what makes its value of what stands in a file or a variable."""
+
+_TABLES = ("devices", "engines")
+"""Those that no variable can hold."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 
+from qjob.device_lease import guarded
 from qjob.errors import InvalidInput, MissingExtra
 
 TYPE_CHECKING = False  # type checkers take this name for true; importing it from typing would cost 4 ms
@@ -30,6 +31,9 @@ def get_device(device: str | None = None, **options: Any) -> Any:
     an ARN                      ``braket.aws.AwsDevice(arn, **options)``, which asks AWS for the device
     ==========================  =========================================================
 
+    On a cluster, the object of a device that the job holds alone asks before each task whether it still does, see
+    `check_device_lease`.
+
     Raises InvalidInput when the string names no device, saying which there are; MissingExtra (an ImportError)
     when the SDK is not installed, saying what to install; and whatever the SDK itself raises.
     """
@@ -37,7 +41,7 @@ def get_device(device: str | None = None, **options: Any) -> Any:
     if not isinstance(asked, str):
         raise InvalidInput(f"device={asked!r}: a device string is expected, as in 'local:braket/default'.")
     if asked.startswith("arn:"):
-        return _aws(asked, options)
+        return guarded(_aws(asked, options))
     provider, _, name = asked.removeprefix(_LOCAL).partition("/")
     if not asked.startswith(_LOCAL) or not name or provider not in _PROVIDERS:
         raise InvalidInput(_no_provider(asked))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
+from qjob.model.status import JobStatus
 
 
 class Presence(StrEnum):
@@ -39,12 +41,32 @@ class Observation:
             be left out when more than one job is asked for.
         certain: False when a shared disk may still hide the outcome of a job that is GONE; it then
             takes two such observations some time apart.
+        waits_since: WAITING, of a job that was put back into the queue: when that was.
+        ended_as: GONE: how it ended, as far as the engine knows better than that it FAILED: CANCELLED by
+            somebody who went to the engine itself.
     """
 
     presence: Presence
     message: str = ""
     position: int | None = None
     certain: bool = True
+    waits_since: datetime | None = None
+    ended_as: JobStatus = JobStatus.FAILED
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that an engine offers, or that stands in its way, for ``qjob doctor``.
+
+    Attributes:
+        what: its name, as in ``partition main``.
+        text: how it is; a sentence without its full stop.
+        well: False when jobs cannot run because of it; the text has the remedy then.
+    """
+
+    what: str
+    text: str
+    well: bool = True
 
 
 class Engine(Protocol):
@@ -83,5 +105,18 @@ class Engine(Protocol):
         Those that wait are taken first: none of them may start because another one was ended.
         """
 
+    def describe(self) -> list[Fact]:
+        """Say what it offers now: machines, limits, devices. Raises EngineUnavailable when it cannot be reached."""
+
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Make the folder here hold what the job has written by now; nothing to do on a shared disk."""
+
+
+def remote_input_problems(spec: JobSpec) -> list[str]:
+    """Return why an engine that has nothing but the job's folder cannot give a job its input data."""
+    return [
+        f"input channel {channel.name!r} is {channel.uri}: the engine {spec.engine} cannot fetch from S3; "
+        "download it and name the path."
+        for channel in spec.inputs
+        if channel.uri.startswith("s3://")
+    ]

@@ -21,6 +21,7 @@
     │   ├── StoreCorrupt                        it is damaged: ``qjob reindex`` rebuilds it
     │   ├── StoreMissing                        it is gone, job folders are there: ``qjob reindex``
     │   └── StoreTooNew                         a newer qjob wrote it
+    ├── DeviceLost              (RuntimeError)  in a job: the device was given to another one
     ├── EngineError
     │   ├── SubmitError                         never: nothing was started, and will not be
     │   └── EngineUnavailable                   later: the engine cannot be reached now
@@ -127,6 +128,10 @@ class StoreMissing(StoreError):
 
 class StoreTooNew(StoreError):
     """The index was written by a newer version of qjob."""
+
+
+class DeviceLost(QjobError, RuntimeError):
+    """The scheduler has given this job's device to another one: no task may be sent any more."""
 
 
 class EngineError(QjobError):

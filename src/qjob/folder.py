@@ -131,6 +131,48 @@ class JobFolder:
         """The environments of Python that jobs share, beside the directory of all job folders."""
         return self.path.parent.with_name("environments")
 
+    @property
+    def submit_script(self) -> Path:
+        """What was handed to a scheduler, word for word; written by the engine, if it has one."""
+        return self.path / "submit.sh"
+
+    @property
+    def handed_over(self) -> Path:
+        """What the scheduler answered; written by the engine as soon as it knows."""
+        return self.path / "submitted.json"
+
+    @property
+    def runner_log(self) -> Path:
+        """What the runner and the scheduler's launcher had to say, on a cluster."""
+        return self.path / "runner.log"
+
+    @property
+    def attempt_mark(self) -> Path:
+        """The number of the newest attempt, from the second on; written by its runner before anything else."""
+        return self.path / "attempt.json"
+
+    @property
+    def instances_state(self) -> Path:
+        """How the instances ended that run on other machines than the runner; written by their keepers."""
+        return self.path / "instances"
+
+    @property
+    def end_mark(self) -> Path:
+        """Exists when the runner wants all instances ended that run on other machines."""
+        return self.instances_state / "end"
+
+    def attempt(self, number: int) -> Path:
+        """What is kept of an attempt that did not end the job: its logs, and what its runner knew of its end."""
+        return self.path / "attempts" / str(number)
+
+    def interruption(self, attempt: int) -> Path:
+        """How an attempt ended that the scheduler ended; in the form of an outcome."""
+        return self.attempt(attempt) / "outcome.json"
+
+    def instance_state(self, instance: int) -> Path:
+        """How one instance ended; see `instances_state`."""
+        return self.instances_state / f"{instance}.json"
+
     def log(self, instance: int) -> Path:
         """The output of one instance, written by itself: its standard output and error."""
         return self.logs / f"{instance}.log"
@@ -138,6 +180,12 @@ class JobFolder:
     def log_index(self, instance: int) -> Path:
         """When those bytes came; see `qjob.logs`."""
         return self.logs / f"{instance}.index"
+
+    def has_runner(self) -> bool:
+        """Return whether a runner is at work in the folder: by its lock, whatever an engine knows of it."""
+        with contextlib.suppress(FileNotFoundError), locked(self.events) as fd:
+            return fd is None
+        return False
 
     def instances(self) -> list[int]:
         """Return the numbers of the instances that have a log."""
@@ -160,6 +208,17 @@ class JobFolder:
     def read_cancel_mark(self) -> CancelMark | None:
         """Return who asked for the cancellation, or None; raises FolderError."""
         return self._read_if_there(self.cancel_mark, _cancel_mark_from_json)
+
+    def read_attempt(self) -> int:
+        """Return the number of the newest attempt; 0 or 1 while there was none but the first."""
+        with contextlib.suppress(*_NOT_READ):
+            return int(json.loads(self.attempt_mark.read_bytes())["number"])
+        return 0
+
+    def read_interruption(self) -> Outcome | None:
+        """Return how the last attempt ended that the scheduler ended, None when that is not known."""
+        attempts = [int(path.name) for path in self.attempt(0).parent.glob("*") if path.name.isdecimal()]
+        return self._read_if_there(self.interruption(max(attempts)), outcome_from_json) if attempts else None
 
     def read_environment(self) -> dict[str, str]:
         """Return the submitter's environment variables; raises FolderError."""
@@ -233,6 +292,15 @@ class JobFolder:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.events))
         finally:
             os.close(fd)
+
+    def write_attempt(self, number: int) -> None:
+        """Say that there is a later attempt; the runner of an earlier one ends."""
+        write_whole(self.attempt_mark, _to_bytes({"number": number}))
+
+    def write_interruption(self, attempt: int, outcome: Outcome) -> None:
+        """Say how an attempt ended that the scheduler ended, and which therefore is not the job's outcome."""
+        self.attempt(attempt).mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(self.interruption(attempt), _to_bytes(outcome_to_json(outcome)))
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Say how the job ended. Nothing is written into the folder after that by the runner."""

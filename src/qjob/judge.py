@@ -27,6 +27,7 @@ class Findings:
     Attributes:
         events: what the runner reported.
         outcome: what the runner left, if it did.
+        interruption: what the runner left when the engine ended it, of its last attempt.
         cancel_mark: whether somebody asked for the cancellation.
         observation: what the engine said, if it was asked. It was asked before the outcome was looked
             for, so that a job that ends in between is not taken for one that vanished.
@@ -34,6 +35,7 @@ class Findings:
 
     events: Sequence[JobEvent] = ()
     outcome: Outcome | None = None
+    interruption: Outcome | None = None
     cancel_mark: CancelMark | None = None
     observation: Observation | None = None
 
@@ -42,11 +44,11 @@ def judge(record: JobRecord, findings: Findings, now: datetime) -> list[JobEvent
     """Return the events that follow, in order; events that the record knows already do no harm."""
     if record.status.ended:
         return []
-    events = list(findings.events)
+    events = [*findings.events, *_return(findings.observation)]
     mark = _mark_in_time(record, findings)
     if mark is not None:
         events.append(JobEvent(type=EventType.CANCELLING, time=mark.time, message=mark.reason))
-    ending = _ending(findings, mark, now)
+    ending = _ending(record, findings, mark, now)
     return events if ending is None else [*events, ending]
 
 
@@ -55,6 +57,14 @@ def judge_unstarted(record: JobRecord, mark: CancelMark | None, reason: str, now
     if mark is None and record.cancel_requested_at is None:
         return JobEvent(type=EventType.FAILED, time=now, message=reason)
     return JobEvent(type=EventType.CANCELLED, time=now, message=_cancelled_message(mark or CancelMark(time=now)))
+
+
+def _return(observation: Observation | None) -> list[JobEvent]:
+    """Return that the engine has put the job back into its queue; with the engine's time, whoever notices it."""
+    if observation is None or observation.presence is not Presence.WAITING or observation.waits_since is None:
+        return []
+    message = f"It was put back into the queue: {observation.message or 'no reason is known'}."
+    return [JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=observation.waits_since, message=message)]
 
 
 def _mark_in_time(record: JobRecord, findings: Findings) -> CancelMark | None:
@@ -67,7 +77,7 @@ def _mark_in_time(record: JobRecord, findings: Findings) -> CancelMark | None:
     return None if outcome.ended_at < mark.time else mark
 
 
-def _ending(findings: Findings, mark: CancelMark | None, now: datetime) -> JobEvent | None:
+def _ending(record: JobRecord, findings: Findings, mark: CancelMark | None, now: datetime) -> JobEvent | None:
     if findings.outcome is not None:
         return _ending_by_outcome(findings.outcome, mark)
     observation = findings.observation
@@ -75,8 +85,17 @@ def _ending(findings: Findings, mark: CancelMark | None, now: datetime) -> JobEv
         return None
     if mark is not None:
         return JobEvent(type=EventType.CANCELLED, time=now, message=_cancelled_message(mark))
-    reason = f"The job ended without leaving an outcome: {observation.message or 'nothing is known of why'}."
-    return JobEvent(type=EventType.FAILED, time=now, message=reason)
+    return JobEvent(type=EventType(observation.ended_as), time=now, message=_vanished(record, findings, observation))
+
+
+def _vanished(record: JobRecord, findings: Findings, observation: Observation) -> str:
+    """Return what became of a job without an outcome: from the engine's words, and from its runner's last."""
+    why = observation.message or "nothing is known of why"
+    has_begun = any(event.type is EventType.STARTING_INSTANCE for event in findings.events)
+    if not has_begun and record.status is JobStatus.QUEUED:
+        return f"The job never started: {why}."
+    last_words = findings.interruption.reason if findings.interruption is not None else None
+    return f"The job ended without leaving an outcome: {why}.{' ' + last_words if last_words else ''}"
 
 
 def _ending_by_outcome(outcome: Outcome, mark: CancelMark | None) -> JobEvent:

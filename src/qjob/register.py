@@ -21,6 +21,7 @@ from qjob.errors import EngineError, EngineUnavailable, FolderError, InvalidInpu
 from qjob.folder import JobFolder, remove_temporaries
 from qjob.judge import Findings, judge, judge_unstarted
 from qjob.model.event import JobEvent
+from qjob.model.outcome import Outcome
 from qjob.model.record import JobRecord, QueueInfo, apply, with_ref
 from qjob.model.status import JobStatus
 from qjob.staging import Staging
@@ -217,12 +218,19 @@ class Register:
 
     def _findings(self, record: JobRecord, observation: Observation | None) -> Findings:
         folder = self.folder(record.id)
+        outcome = folder.read_outcome()
         return Findings(
             events=folder.read_events(),
-            outcome=folder.read_outcome(),
+            outcome=outcome,
+            interruption=self._interruption(folder, observation) if outcome is None else None,
             cancel_mark=folder.read_cancel_mark(),
             observation=self._made_certain(record.id, observation),
         )
+
+    def _interruption(self, folder: JobFolder, observation: Observation | None) -> Outcome | None:
+        """Return the last words of a job's last attempt, where they may matter."""
+        is_gone = observation is not None and observation.presence is Presence.GONE
+        return folder.read_interruption() if is_gone else None
 
     def _made_certain(self, job_id: str, observation: Observation | None) -> Observation | None:
         """Take an uncertain GONE for certain when it was seen long enough: a shared disk may lag."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qjob.download import copy_results
-from qjob.engine import Engine
+from qjob.engine import Engine, Fact
 from qjob.errors import (
     AmbiguousJob,
     EngineUnavailable,
@@ -96,6 +96,10 @@ class Service:
         problems = self._engine_of(spec.engine).check(spec)
         if problems:
             raise InvalidInput(problems)
+
+    def describe_engine(self, name: str) -> list[Fact]:
+        """Return what an engine offers now; raises InvalidInput for one that there is not, and EngineUnavailable."""
+        return self._engine_of(name).describe()
 
     def submit(self, submission: Submission) -> JobRecord:
         """Put a job on record and hand it to its engine; return at once.

@@ -53,6 +53,14 @@ class SweepFolder:
         """An empty file for each job that has ended, named by its id; written by its runner as its last act."""
         return self.path / "ended"
 
+    def submit_script(self, part: int) -> Path:
+        """What was handed to a scheduler for a part of its jobs, word for word; written by the engine."""
+        return self.path / f"submit-{part}.sh"
+
+    def handed_over(self, part: int) -> Path:
+        """Which jobs that part has, and what the scheduler answered; written by the engine before and after."""
+        return self.path / f"submitted-{part}.json"
+
     def read(self) -> SweepRecord:
         """Return what is known of the sweep; raises FolderError."""
         try:

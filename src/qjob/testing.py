@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from qjob.engine import Engine, Observation, Presence
+from qjob.engine import Engine, Fact, Observation, Presence
 from qjob.folder import CancelMark, JobFolder
 from qjob.model.config import InstanceConfig
 from qjob.model.event import JobEvent
@@ -82,6 +82,10 @@ class FakeEngine:
             if job.presence is not Presence.GONE:
                 started = job.presence is Presence.RUNNING
                 self._end(job, JobStatus.CANCELLED, "", -15 if started else None)
+
+    def describe(self) -> list[Fact]:
+        """Say that there is one machine."""
+        return [Fact("machine", "one, which runs one job at a time")]
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
@@ -326,6 +330,11 @@ class EngineContract:
         starts = [folder.read_events()[0].time for folder in folders]
         spans = sorted(zip(starts, ends, strict=True))
         assert all(end <= start for (_, end), (start, _) in pairwise(spans)), spans
+
+    def test_it_says_what_it_offers(self, tmp_path: Path) -> None:
+        facts = self.make_engine(tmp_path).describe()
+        assert facts
+        assert all(fact.what and fact.text and fact.well for fact in facts)
 
     def test_sync_makes_the_folder_true(self, tmp_path: Path) -> None:
         engine, folder, ref = self._submitted(tmp_path, "finish", say="synced")

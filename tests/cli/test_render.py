@@ -76,6 +76,7 @@ def test_the_settings(golden: Golden) -> None:
         index=home,
         slots=4,
         devices={QPU: Device(capacity=2)},
+        engines={"slurm": {"partition": "main", "poll_s": 10}, "ray": {"token": "secret"}},
         sources={
             "home": "default",
             "index": "default",
@@ -85,6 +86,7 @@ def test_the_settings(golden: Golden) -> None:
             "idle_s": "default",
             "warm": "default",
             "devices": "/work/qjob.toml",
+            "engines": "/work/qjob.toml",
         },
     )
     golden("config", plain_text(render.settings_table(settings)))

@@ -279,4 +279,5 @@ def _cpu_ticks(pid: int) -> int:
 def test_usage(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "qjob.runner"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ)
-    assert (done.returncode, done.stderr) == (2, "usage: python -m qjob.runner FOLDER\n")
+    assert done.returncode == 2
+    assert "usage: python -m qjob.runner" in done.stderr

@@ -257,11 +257,18 @@ def settings_table(settings: Settings) -> Table:
 
 def settings_json(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the same as data."""
-    data = {name: value for name, value in asdict(settings).items() if name != "sources"}
-    return {
-        name: {"value": str(value) if isinstance(value, PurePath) else value, "from": settings.sources[name]}
-        for name, value in data.items()
-    }
+    names = [field.name for field in fields(settings) if field.name != "sources"]
+    return {name: {"value": _setting_json(getattr(settings, name)), "from": settings.sources[name]} for name in names}
+
+
+def _setting_json(value: Any) -> Any:
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Device):
+        return {name: _setting_json(each) for name, each in asdict(value).items() if each is not None}
+    if isinstance(value, Mapping):
+        return {name: _setting_json(each) for name, each in value.items()}
+    return value
 
 
 def _setting_text(value: Any) -> str:
@@ -269,11 +276,13 @@ def _setting_text(value: Any) -> str:
         return str(value).lower()  # as it is written in TOML
     if not isinstance(value, Mapping):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    return ", ".join(f"{name}: {_device_text(device)}" for name, device in value.items()) or "none"
+    return "; ".join(f"{name}: {_table_text(table)}" for name, table in value.items()) or "none"
 
 
-def _device_text(device: Device) -> str:
-    return ", ".join(f"{name} {value}" for name, value in asdict(device).items())
+def _table_text(table: Any) -> str:
+    """Return what stands of a device or an engine; a token is not for everybody who looks over a shoulder."""
+    pairs = ((name, "***" if name == "token" else value) for name, value in _setting_json(table).items())
+    return ", ".join(f"{name} {value}" for name, value in pairs)
 
 
 # What a job leaves

@@ -82,9 +82,10 @@ def apply(record: JobRecord, event: JobEvent) -> JobRecord:
     """Return the record after ``event``; the same record when the event says nothing new.
 
     A repeated event, an event after the end and an end that the table of moves does not have change
-    nothing, so reports may come late, twice or from two watchers at once.
+    nothing, so reports may come late, twice or from two watchers at once. That a job waits again counts when it
+    runs and that is later than its last start.
     """
-    if record.status.ended or _known(record, event) or _is_barred_end(record, event):
+    if record.status.ended or _known(record, event) or _is_barred_end(record, event) or _is_no_return(record, event):
         return record
     if event.type is EventType.CANCELLING:
         return _moved(replace(record, cancel_requested_at=event.time), event)
@@ -183,6 +184,14 @@ def _known(record: JobRecord, event: JobEvent) -> bool:
 def _is_barred_end(record: JobRecord, event: JobEvent) -> bool:
     status = STATUS_AFTER.get(event.type)
     return status is not None and status.ended and status not in MOVES[record.status]
+
+
+def _is_no_return(record: JobRecord, event: JobEvent) -> bool:
+    """Return whether an event says that a job waits which waits anyway, or has been started again since."""
+    if event.type is not EventType.QUEUED_FOR_EXECUTION or not record.events:
+        return False
+    starts = [known.time for known in record.events if known.type is EventType.RUNNING]
+    return record.status is not JobStatus.RUNNING or any(event.time <= start for start in starts)
 
 
 def _with_detail(record: JobRecord, event: JobEvent) -> JobRecord:

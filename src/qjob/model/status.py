@@ -53,15 +53,28 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
             JobStatus.CANCELLED,
         }
     ),
-    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset(
+        {
+            JobStatus.QUEUED,
+            JobStatus.COMPLETED,
+            JobStatus.FAILED,
+            JobStatus.CANCELLING,
+            JobStatus.CANCELLED,
+        }
+    ),
     JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED}),
     JobStatus.COMPLETED: frozenset(),
     JobStatus.FAILED: frozenset(),
     JobStatus.CANCELLED: frozenset(),
 }
-"""From each state, the states that may follow. None leads back; ended states lead nowhere."""
+"""From each state, the states that may follow; ended states lead nowhere.
+
+One move leads back, from RUNNING to QUEUED: a scheduler has put the job back into its queue, because its machine was
+lost or a job of higher priority took it. It is made by an event that says so, see `qjob.model.record.apply`.
+"""
 
 STATUS_AFTER: dict[EventType, JobStatus] = {
+    EventType.QUEUED_FOR_EXECUTION: JobStatus.QUEUED,
     EventType.RUNNING: JobStatus.RUNNING,
     EventType.COMPLETED: JobStatus.COMPLETED,
     EventType.FAILED: JobStatus.FAILED,

@@ -4,16 +4,19 @@ The names and meanings are those of Braket's job container; variables that only 
 credentials of the service (the job token) are not set, as nothing here could honour them.
 
 The instances of a job with several get the variables by which ``torch.distributed`` and its like find each
-other (https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables). Each instance is one process
-on this machine. A job with one instance keeps what the submitter has set of them.
+other (https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables). A job with one instance keeps
+what the submitter has set of them. On a cluster, what the scheduler has set goes before what the submitter had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from qjob.device_lease import VARIABLE as DEVICE_LEASE
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
+from qjob.runner.place import is_of_a_scheduler
 
 JOB_ID = "QJOB_JOB_ID"
 """Marks every process of a job, so that none is overlooked when the job is ended."""
@@ -22,20 +25,55 @@ SWEEP = "QJOB_SWEEP"
 POINT = "QJOB_SWEEP_POINT"
 """Which point, from 0."""
 _COUNT = "QJOB_INSTANCE_COUNT"
-_OF_A_JOB = ("AMZN_BRAKET_", "QJOB_JOB_", "QJOB_INSTANCE", SWEEP)
+_OF_A_JOB = ("AMZN_BRAKET_", "QJOB_JOB_", "QJOB_INSTANCE", SWEEP, DEVICE_LEASE)
 _LOOPBACK = "127.0.0.1"
 
 
-def instance_environment(
-    submitter: Mapping[str, str], folder: JobFolder, spec: JobSpec, instance: int, master_port: int | None
-) -> dict[str, str]:
-    """Return the variables of one instance; those that the submitter had from a job are not passed on.
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """Where the instances of a job meet.
 
-    ``master_port`` is the same for all instances of a job, and None for the one of a job that has only one.
+    Attributes:
+        host: the machine of instance 0.
+        port: a port that is free there.
+        node: of this instance's machine among those of the job, from 0.
+        local_rank: of this instance among those on its machine, from 0; None when all are on one machine.
+        local_size: how many those are.
     """
+
+    port: int
+    host: str = _LOOPBACK
+    node: int = 0
+    local_rank: int | None = None
+    local_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstancePlace:
+    """Where an instance runs.
+
+    Attributes:
+        meeting: where it meets the others; None for the one of a job that has only one.
+        given: what the scheduler, or the runner for it, has set.
+    """
+
+    meeting: Meeting | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+
+
+def instance_environment(
+    submitter: Mapping[str, str],
+    folder: JobFolder,
+    spec: JobSpec,
+    instance: int,
+    place: InstancePlace = InstancePlace(),
+) -> dict[str, str]:
+    """Return the variables of one instance; those that the submitter had from a job are not passed on."""
     inherited = {key: value for key, value in submitter.items() if not _is_of_a_job(key, submitter)}
-    meeting = {} if master_port is None else _meeting(spec.instance_count, instance, master_port)
-    return inherited | _published(folder, spec) | _ours(folder, spec, instance) | meeting
+    if place.given:
+        inherited = {key: value for key, value in inherited.items() if not is_of_a_scheduler(key)}
+    meeting = {} if place.meeting is None else _meeting(spec.instance_count, instance, place.meeting)
+    return inherited | dict(place.given) | _published(folder, spec) | _ours(folder, spec, instance) | meeting
 
 
 def _is_of_a_job(key: str, submitter: Mapping[str, str]) -> bool:
@@ -70,16 +108,16 @@ def _ours(folder: JobFolder, spec: JobSpec, instance: int) -> dict[str, str]:
     return variables
 
 
-def _meeting(count: int, instance: int, port: int) -> dict[str, str]:
+def _meeting(count: int, instance: int, meeting: Meeting) -> dict[str, str]:
     return {
-        "MASTER_ADDR": _LOOPBACK,
-        "MASTER_PORT": str(port),
+        "MASTER_ADDR": meeting.host,
+        "MASTER_PORT": str(meeting.port),
         "WORLD_SIZE": str(count),
         "RANK": str(instance),
-        "LOCAL_WORLD_SIZE": str(count),
-        "LOCAL_RANK": str(instance),
-        "NODE_RANK": "0",
+        "LOCAL_WORLD_SIZE": str(meeting.local_size or count),
+        "LOCAL_RANK": str(instance if meeting.local_rank is None else meeting.local_rank),
+        "NODE_RANK": str(meeting.node),
     }
 
 
-_MEETING = frozenset(_meeting(2, 0, 0))
+_MEETING = frozenset(_meeting(2, 0, Meeting(port=0)))

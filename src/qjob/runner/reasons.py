@@ -7,18 +7,21 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from qjob.runner.instance import Instance
+from qjob.runner.instances import Ended
 
+SCHEDULER_LIMIT_REASON = (
+    "The scheduler's time limit was near, so the job was ended; its results and checkpoints so far are kept."
+)
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 
 
-def first_failure(instances: Sequence[Instance]) -> Instance | None:
+def first_failure(instances: Sequence[Ended]) -> Ended | None:
     """Return the instance whose failure explains the job's: one that told why, before one that did not."""
     failed = [instance for instance in instances if instance.exit_code]
     return min(failed, key=lambda instance: not instance.reason, default=None)
 
 
-def failure_reason(instance: Instance, instances: int, memory_ran_out: bool) -> str:
+def failure_reason(instance: Ended, instances: int, memory_ran_out: bool) -> str:
     """Return why the instance failed; with its number where there are several."""
     reason = _reason(instance, memory_ran_out)
     return reason if instances == 1 else f"Instance {instance.number}: {reason}"
@@ -52,7 +55,7 @@ def kernel_oom_kills() -> int:
     return int(count or 0)
 
 
-def _reason(instance: Instance, memory_ran_out: bool) -> str:
+def _reason(instance: Ended, memory_ran_out: bool) -> str:
     code = instance.exit_code or 0
     if code < 0:
         return _signal_reason(-code, memory_ran_out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-from qjob.atomic import write_unsynced
+from qjob.atomic import TEMPORARY_SUFFIX, write_unsynced
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.sweep_folder import SweepFolder, sweep_folder
@@ -21,8 +21,12 @@ def take_share(folder: JobFolder, spec: JobSpec) -> None:
         return
     write_unsynced(folder.hyperparameters, json.dumps(dict(spec.hyperparameters), indent=2).encode() + b"\n")
     shared = _shared(folder, spec.sweep_point.sweep)
-    shutil.copytree(shared.source, folder.source, symlinks=True, copy_function=shutil.copy)
-    if spec.inputs:
+    if not folder.source.is_dir():  # it is there in a later attempt
+        unfinished = folder.source.with_name(f".source{TEMPORARY_SUFFIX}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(shared.source, unfinished, symlinks=True, copy_function=shutil.copy)
+        unfinished.rename(folder.source)
+    if spec.inputs and not folder.input.is_symlink():
         folder.input.symlink_to(shared.input, target_is_directory=True)
 
 

@@ -32,6 +32,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from qjob.device_lease import check_device_lease
 from qjob.devices import get_device
 from qjob.model.metric_line import metric_line
 from qjob.runtime.formats import PersistedJobDataFormat, format_of
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PersistedJobDataFormat",
+    "check_device_lease",
     "get_checkpoint_dir",
     "get_device",
     "get_hyperparameters",

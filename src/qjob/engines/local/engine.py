@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qjob.engine import Observation, Presence
+from qjob.engine import Fact, Observation, Presence, remote_input_problems
 from qjob.engines.local.doorbell import Doorbell
 from qjob.engines.local.processes import is_alive
 from qjob.engines.local.queue import Queue, QueuedJob
 from qjob.engines.local.schedule import waits_for
 from qjob.engines.local.state import LocalState
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
-from qjob.folder import JobFolder, locked
+from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.runner.environment import JOB_ID
 
@@ -77,13 +77,7 @@ class LocalEngine:
             for name in spec.options
             if name not in OPTIONS
         ]
-        remote = [
-            f"input channel {channel.name!r} is {channel.uri}: the local engine cannot fetch from S3; "
-            "download it and name the path."
-            for channel in spec.inputs
-            if channel.uri.startswith("s3://")
-        ]
-        return unknown + _slots_problem(spec) + _warm_problem(spec) + remote
+        return unknown + _slots_problem(spec) + _warm_problem(spec) + remote_input_problems(spec)
 
     def submit(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[str]:
         """Put the jobs into the queue and wake the dispatcher."""
@@ -122,6 +116,10 @@ class LocalEngine:
         if elsewhere is not None:
             host, _, job_id = elsewhere.partition("/")
             raise EngineUnavailable(f"job {job_id} runs on {host}: cancel it there.")
+
+    def describe(self) -> list[Fact]:
+        """Say how many slots there are, which jobs of all state directories on this machine do not share."""
+        return [Fact("slots", f"{self._slots}")]
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
@@ -167,7 +165,7 @@ class LocalEngine:
 
     def _missing(self, folder: JobFolder) -> Observation:
         """Say where a job is that is not in the queue: one that never started is put back there."""
-        if _has_runner(folder):
+        if folder.has_runner():
             return _RUNS
         if any(path.exists() for path in (folder.cancel_mark, folder.events, folder.outcome)):
             return Observation(presence=Presence.GONE, message="it is not in the local queue any more")
@@ -245,13 +243,6 @@ def _tell_to_end(job: QueuedJob) -> None:
     with suppress(ProcessLookupError):
         os.kill(job.pid, signal.SIGTERM)
         os.kill(job.pid, signal.SIGCONT)  # one that was stopped would not hear of it
-
-
-def _has_runner(folder: JobFolder) -> bool:
-    """Return whether a runner is at work in the folder: by its lock, which no queue needs to know of."""
-    with suppress(FileNotFoundError), locked(folder.events) as fd:
-        return fd is None
-    return False
 
 
 def _remedy(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""The engine ``slurm``: jobs of a Slurm cluster, by its own commands. See docs/clusters.md."""

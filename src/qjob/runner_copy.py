@@ -1,0 +1,51 @@
+"""A copy of qjob below the state directory, for machines that have nothing but Python and that directory.
+
+A job on a cluster runs by this copy: nothing has to be installed there, and what is upgraded here while jobs wait
+does not change under them. Each content has a copy of its own, named by its hash, and is copied once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+_NOT_NEEDED = ("cli", "server", "__pycache__")
+
+
+def runner_copy(directory: Path) -> Path:
+    """Return the directory below ``directory`` that makes this very qjob importable; it is made when it is not there.
+
+    Harmless to repeat, and from several processes at once. Raises OSError.
+    """
+    copy = directory / _content_hash()
+    if not (copy / "qjob" / "__init__.py").exists():
+        _make(copy)
+    return copy
+
+
+def _make(copy: Path) -> None:
+    unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(PACKAGE, unfinished / "qjob", ignore=shutil.ignore_patterns(*_NOT_NEEDED))
+    try:
+        unfinished.rename(copy)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not copy.is_dir():  # not made by another process meanwhile
+            raise
+
+
+@cache
+def _content_hash() -> str:
+    digest = hashlib.sha256()
+    for folder, names, files in os.walk(PACKAGE):
+        names[:] = sorted(set(names) - set(_NOT_NEEDED))
+        for file in sorted(files):
+            path = Path(folder, file)
+            digest.update(f"{path.relative_to(PACKAGE)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
