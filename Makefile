@@ -21,12 +21,16 @@ demo: setup ## run the ground state of H2 as a job, with live logs, metrics and 
 	@.venv/bin/qjob result h2-demo --output json | .venv/bin/python -c 'import json, sys; r = json.load(sys.stdin); \
 		print("\nVQE {energy:.6f} Ha, exact {exact_energy:.6f} Ha, difference {error_ha:+.1e} Ha".format(**r))'
 
+.PHONY: clusters
+clusters: setup .venv/.clusters ## install what the tests with a real Slurm and Ray need, where that can be done; they are skipped elsewhere
+	@sh tests/install_clusters.sh
+
 .PHONY: test
-test: setup ## run all tests
+test: setup clusters ## run all tests
 	.venv/bin/pytest -q
 
 .PHONY: check
-check: setup ## all that CI checks: format, lint, types, layers, tests and docs
+check: setup clusters ## all that CI checks: format, lint, types, layers, tests and docs
 	$(SAY) 'format: ruff format'
 	@.venv/bin/ruff format --check .
 	$(SAY) 'lint: ruff check'
@@ -55,6 +59,10 @@ clean: ## remove caches and what was built; .venv stays
 .PHONY: python
 python: # print the Python that setup uses, for .ci/run
 	@test -n '$(PYTHON)' && echo '$(PYTHON)'
+
+.venv/.clusters: .venv/.installed
+	@$(PIP) install --quiet --editable '.[ray]' || echo 'Ray cannot be installed here; the tests that need it are skipped.' >&2
+	@touch $@
 
 .venv/.installed: pyproject.toml
 	@.venv/bin/python -c 'import pip' 2>/dev/null || test -n '$(PYTHON)' || \

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
 
 from qjob.config import Settings, load_settings, prepare_home, submitter_environment
 from qjob.engine import Engine
-from qjob.errors import InvalidInput
+from qjob.errors import EngineError, InvalidInput, SettingsError
 from qjob.service import Service
 from qjob.store.store import Store
 
@@ -88,8 +88,22 @@ def _maker(name: str) -> _EngineMaker:
     installed = _installed()
     if name not in installed:
         raise InvalidInput(f"engine {name!r}: there are {', '.join(sorted({*ENGINES, *installed}))}.")
-    maker: _EngineMaker = installed[name].load()
-    return maker
+    return partial(_built_by, installed[name])
+
+
+def _built_by(entry: Any, settings: Settings) -> Engine:
+    """Return what an installed package builds; whatever goes wrong in its code must not hide the jobs of others."""
+    try:
+        engine: Engine = entry.load()(settings)
+    except (EngineError, InvalidInput, SettingsError):  # what the engine itself has to say
+        raise
+    except Exception as error:
+        package = entry.dist.name
+        raise InvalidInput(
+            f"engine {entry.name!r}: the package {package}, which brings it, does not work ({type(error).__name__}: "
+            f"{error}); mend that, install it anew, or remove it: pip uninstall {package}."
+        ) from error
+    return engine
 
 
 def _installed() -> dict[str, Any]:

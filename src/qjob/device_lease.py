@@ -56,12 +56,15 @@ def read_current(directory: str | os.PathLike[str]) -> tuple[int, str]:
 
     The file is opened anew each time: a network disk shows its newest content then. Raises OSError.
     """
+    path = os.path.join(directory, CURRENT)
     try:
-        with open(os.path.join(directory, CURRENT), encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             number, _, job = file.read().strip().partition(" ")
+        return int(number), job
     except FileNotFoundError:
         return 0, ""
-    return int(number), job
+    except ValueError as error:
+        raise OSError(f"{path} is damaged: it is to have the number and the job of the newest lease") from error
 
 
 def _checked(send: Any) -> Any:

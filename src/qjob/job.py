@@ -25,6 +25,7 @@ from qjob.model.metric_series import MetricSeries
 from qjob.model.naming import arn_of
 from qjob.model.record import QueueInfo
 from qjob.model.status import JobStatus
+from qjob.moving import move_job
 from qjob.quantum_job import QuantumJob
 from qjob.request import Request, prepare
 from qjob.resume import Changes, prepare_resumption
@@ -197,6 +198,22 @@ class Job(QuantumJob):
             job.wait()
         return job
 
+    def move(self, engine: str, *, options: Mapping[str, Any] | None = None, name: str | None = None) -> Job:
+        """End this job and submit it to another engine, where it goes on from its checkpoints; return the new job.
+
+        The other engine is asked first. This job gets SIGTERM and its grace period to save what it has; without
+        checkpoints the new one starts from the beginning.
+
+        Args:
+            engine: where it goes on.
+            options: that engine's own words.
+            name: the new job's name.
+
+        Raises JobStateError when it has completed, InvalidInput when the other engine does not take it.
+        """
+        record = move_job(self._service, self._id, Changes(engine=engine, options=options, name=name))
+        return Job(record.id, service=self._service)
+
     def _tell_waiting(self) -> Callable[[QueueInfo], None]:
         """Return what tells, while the log is followed, what the job waits for."""
         return _WaitingPrinter()
@@ -242,7 +259,7 @@ class _WaitingPrinter:
 def waiting_text(queue: QueueInfo) -> str:
     """Return the sentence that says what a queued job waits for; empty when that is not known."""
     if queue.position is None:
-        return ""
+        return f"Waiting for {queue.message}" if queue.message else ""
     reason = f" ({queue.message})" if queue.message else ""
     return f"Job queue position: {queue.position}{reason}"
 
@@ -252,7 +269,7 @@ def submit(
     *,
     entry_point: str | None = None,
     device: str = "local:none/none",
-    engine: str = "local",
+    engine: str | None = None,
     name: str | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     input_data: Any = None,
@@ -276,7 +293,7 @@ def submit(
         entry_point: ``module`` to run as a script or ``module:function`` to call; default: the source itself.
         device: the device that the job is for: an ARN, which it holds while it runs, or
             ``local:<provider>/<simulator>``, which jobs share.
-        engine: where it runs.
+        engine: where it runs; default: the setting of that name.
         name: 1 to 50 letters, digits and hyphens; need not be unique. Default: made from the source.
         hyperparameters: at most 100; the script gets them as strings.
         input_data: a path, or ``{channel: path}``; copied as it is now.
@@ -303,7 +320,7 @@ def submit(
         source=source,
         entry_point=entry_point,
         device=device,
-        engine=engine,
+        engine=settings.engine if engine is None else engine,
         name=name,
         hyperparameters=hyperparameters,
         input_data=input_data,

@@ -63,7 +63,7 @@ def _return(observation: Observation | None) -> list[JobEvent]:
     """Return that the engine has put the job back into its queue; with the engine's time, whoever notices it."""
     if observation is None or observation.presence is not Presence.WAITING or observation.waits_since is None:
         return []
-    message = f"It was put back into the queue: {observation.message or 'no reason is known'}."
+    message = f"It was put back into the queue, and waits for {observation.message or 'its turn'}."
     return [JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=observation.waits_since, message=message)]
 
 

@@ -154,9 +154,13 @@ class Register:
         return found
 
     def _just_waits(self, job: ActiveJob, observation: Observation | None) -> bool:
-        """Return whether nothing can have happened to a job: thousands may wait, and are looked at often."""
-        waits = observation is not None and observation.presence is Presence.WAITING
-        return waits and job.status is JobStatus.QUEUED and not self._has(job.id, "cancel.json")
+        """Return whether nothing can have happened to a job: thousands may wait, and are looked at often.
+
+        An engine's word may be some seconds old; a job that has begun since has events.
+        """
+        if observation is None or observation.presence is not Presence.WAITING or job.status is not JobStatus.QUEUED:
+            return False
+        return not self._has(job.id, "cancel.json") and not self._has(job.id, "events.jsonl")
 
     def _settle(self, records: Sequence[JobRecord], observations: Mapping[str, Observation]) -> dict[str, JobRecord]:
         """Put on record what the folders and the engines say; hand over the jobs that no engine has yet."""

@@ -20,7 +20,14 @@ from qjob.model.config import StoppingCondition
 from qjob.model.naming import name_problem
 from qjob.model.record import JobRecord
 from qjob.model.spec import JobSpec
-from qjob.request_problems import checked_config, checked_hyperparameters, count_problems, engine_problems
+from qjob.request_problems import (
+    checked_config,
+    checked_hyperparameters,
+    count_problems,
+    engine_problems,
+    option_problems,
+    priority_problems,
+)
 from qjob.source.generated import GENERATED
 from qjob.staging import Submission
 
@@ -32,6 +39,8 @@ class Changes:
     Attributes:
         name: the new job's name.
         engine: where it runs.
+        options: the engine's own words; by default those of before, and none for another engine.
+        priority: a job of a higher number starts first.
         hyperparameters: those that change; the others stay.
         stopping_condition: the longest run.
         environment: the environment variables that it sees.
@@ -39,6 +48,8 @@ class Changes:
 
     name: str | None = None
     engine: str | None = None
+    options: Mapping[str, Any] | None = None
+    priority: int | None = None
     hyperparameters: Mapping[str, Any] | None = None
     stopping_condition: Any = None
     environment: Mapping[str, str] = field(default_factory=submitter_environment)
@@ -57,9 +68,29 @@ def prepare_resumption(record: JobRecord, folder: JobFolder, changes: Changes) -
         )
     problems = _sweep_problems(record)
     spec = changed(record, changes, problems)
+    problems += _folder_problems(record, folder) + _checkpoint_problems(record, folder)
+    if problems:
+        raise InvalidInput(problems)
+    return _submission(spec, folder, changes)
+
+
+def prepare_move(record: JobRecord, folder: JobFolder, changes: Changes) -> Submission:
+    """Return the submission of a job that does the rest of one on another engine.
+
+    It starts with the checkpoints that lie in the other one's folder now, or from the beginning when there are none.
+    Raises InvalidInput with all that is wrong with the changes.
+    """
+    problems = _sweep_problems(record)
+    spec = changed(record, changes, problems)
     problems += _folder_problems(record, folder)
     if problems:
         raise InvalidInput(problems)
+    if not has_entries(folder.checkpoints):
+        spec = replace(spec, copied_from=None)
+    return _submission(spec, folder, changes)
+
+
+def _submission(spec: JobSpec, folder: JobFolder, changes: Changes) -> Submission:
     return Submission(
         spec=spec, source=FolderCopy(folder.source), inputs=FolderCopy(folder.input), environment=changes.environment
     )
@@ -101,10 +132,15 @@ def changed(record: JobRecord, changes: Changes, problems: list[str]) -> JobSpec
         problems.append(problem)
     if changes.engine is not None:
         problems += engine_problems(changes.engine)
+    problems += option_problems(changes.options) + priority_problems(changes.priority or 0)
+    engine = changes.engine or old.engine
+    options = old.options if engine == old.engine else {}
     return replace(
         old,
         name=changes.name or old.name,
-        engine=changes.engine or old.engine,
+        engine=engine,
+        options=options if changes.options is None else dict(changes.options),
+        priority=old.priority if changes.priority is None else changes.priority,
         hyperparameters={**old.hyperparameters, **hyperparameters},
         stopping_condition=stopping,
         copied_from=record.id,
@@ -123,17 +159,20 @@ def _sweep_problems(record: JobRecord) -> list[str]:
 
 def _folder_problems(record: JobRecord, folder: JobFolder) -> list[str]:
     wanted = [folder.source, *([folder.input] if record.spec.inputs else [])]
-    problems = [
+    return [
         f"{path} is missing or empty: it was removed from the job's folder; submit the job anew."
         for path in wanted
         if not has_entries(path)
     ]
-    if not has_entries(folder.checkpoints):
-        problems.append(
-            f"job {record.spec.name} ({record.id}) has left no checkpoints to go on from; submit it anew to start "
-            "from the beginning."
-        )
-    return problems
+
+
+def _checkpoint_problems(record: JobRecord, folder: JobFolder) -> list[str]:
+    if has_entries(folder.checkpoints):
+        return []
+    return [
+        f"job {record.spec.name} ({record.id}) has left no checkpoints to go on from; submit it anew to start "
+        "from the beginning."
+    ]
 
 
 def has_entries(path: Path) -> bool:

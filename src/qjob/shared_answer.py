@@ -22,6 +22,7 @@ from qjob.errors import EngineUnavailable
 _SHORTEST_S = 1.0
 _GROWTH = 3.0  # after an act, the time to the next question is so many times the time that has passed since
 _LONGEST_BACK_OFF_S = 60.0
+_DOUBLINGS = 6  # of the back-off, until it is the longest
 _CLOCK_RESOLUTION_S = 0.01
 
 
@@ -46,7 +47,7 @@ class _Trouble:
 
     @property
     def until(self) -> float:
-        return self.at + min(_LONGEST_BACK_OFF_S, 2.0**self.times)
+        return self.at + min(_LONGEST_BACK_OFF_S, 2.0 ** min(self.times, _DOUBLINGS))
 
 
 class SharedAnswer:
@@ -132,7 +133,8 @@ class SharedAnswer:
 
     def _trouble(self) -> _Trouble | None:
         try:
-            return _Trouble(*json.loads((self._directory / "trouble").read_bytes()))
+            at, times, error = json.loads((self._directory / "trouble").read_bytes())
+            return _Trouble(float(at), int(times), str(error))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
@@ -157,7 +159,7 @@ class SharedAnswer:
 
 def _read(path: Path) -> Answer | None:
     try:
-        head, _, text = path.read_text().partition("\n")
+        head, _, text = path.read_bytes().decode("utf-8", "replace").partition("\n")
         return Answer(text, float(head))
     except (FileNotFoundError, ValueError):
         return None

@@ -25,7 +25,7 @@ from qjob.sweep_request import prepare_sweep, prepare_sweep_resumption
 from qjob.sweep_staging import SweepSubmission
 from qjob.sweep_table import SweepTable, SweptJob, best_of, swept_jobs
 
-_DEFAULTS: Mapping[str, Any] = {"device": Request.device, "engine": Request.engine, "priority": Request.priority}
+_DEFAULTS: Mapping[str, Any] = {"device": Request.device, "engine": None, "priority": Request.priority}
 """Of the arguments of `sweep`; those that are not here have None."""
 _BAR_CHARS = 30
 _SHOW_S = 0.1
@@ -163,7 +163,7 @@ def sweep(
     concurrency: int | None = None,
     entry_point: str | None = None,
     device: str = "local:none/none",
-    engine: str = "local",
+    engine: str | None = None,
     name: str | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     input_data: Any = None,
@@ -217,14 +217,19 @@ def sweep(
     }
     service = shared_service(settings)
     if callable(source):
-        submission = _of_function(source, grid, concurrency, asked)
+        submission = _of_function(source, grid, concurrency, asked, settings.engine)
     else:
+        asked["engine"] = settings.engine if engine is None else engine
         submission = prepare_sweep(Request(**asked), grid, concurrency)
     return Sweep(service.sweeps.submit(submission).id, service=service)
 
 
 def _of_function(
-    function: Callable[..., Any], grid: object, concurrency: int | None, asked: Mapping[str, Any]
+    function: Callable[..., Any],
+    grid: object,
+    concurrency: int | None,
+    asked: Mapping[str, Any],
+    default_engine: str,
 ) -> SweepSubmission:
     from qjob.braket.sweep_call import sweep_function  # cloudpickle, for those who have a function
 
@@ -232,7 +237,7 @@ def _of_function(
         raise InvalidInput(f"entry_point={asked['entry_point']!r}: a function is its own entry point; leave it out.")
     swept = sweep_function(function, points_of(grid), asked["hyperparameters"])
     given = {name: value for name, value in asked.items() if value != _DEFAULTS.get(name)}
-    request = {**asked, **swept.options, **given}
+    request = {**asked, "engine": default_engine, **swept.options, **given}
     request |= {"source": swept.source, "entry_point": swept.entry_point, "hyperparameters": None}
     request["name"] = asked["name"]
     return prepare_sweep(Request(**request), swept.hyperparameters, concurrency, name=swept.name)

@@ -57,7 +57,8 @@ def hybrid_job(
     quiet: bool | None = None,
     reservation_arn: str | None = None,
     data_format: PersistedJobDataFormat | str = "plaintext",
-    engine: str = "local",
+    engine: str | None = None,
+    options: Mapping[str, Any] | None = None,
     python: str | os.PathLike[str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., LocalQuantumJob]]:
     """Make a job of a function: whoever calls it gets the job's handle, and the function runs in the job.
@@ -89,7 +90,8 @@ def hybrid_job(
         logger: told why a job failed that was waited for; default: ``qjob.braket``.
         quiet: do not say what a job waits for.
         data_format: how the return value is saved: ``"plaintext"``, or ``"pickle"``.
-        engine: where the job runs.
+        engine: where the job runs; default: the setting of that name.
+        options: the engine's own words.
         python: the interpreter that runs it; of the same version as this one, as code is pickled.
         image_uri, role_arn, output_data_config, aws_session, reservation_arn: ignored, with a warning.
 
@@ -100,7 +102,7 @@ def hybrid_job(
     """
     if bare:
         raise TypeError("hybrid_job takes keyword arguments only: write @hybrid_job(device=None) above the function")
-    options = {
+    asked = {
         "device": device or "local:none/none",
         "include_modules": _module_names(include_modules),
         "dependencies": dependencies,
@@ -123,9 +125,10 @@ def hybrid_job(
         "reservation_arn": reservation_arn,
         "data_format": data_format,
         "engine": engine,
+        "options": options,
         "python": python,
     }
-    return functools.partial(_decorated, options)
+    return functools.partial(_decorated, asked)
 
 
 def _decorated(options: dict[str, Any], function: Callable[..., Any]) -> Callable[..., LocalQuantumJob]:

@@ -71,7 +71,8 @@ class LocalQuantumJob(Job):
         logger: Logger | None = None,
         quiet: bool = False,
         reservation_arn: str | None = None,
-        engine: str = "local",
+        engine: str | None = None,
+        options: Mapping[str, Any] | None = None,
         dependencies: str | os.PathLike[str] | list[str] | None = None,
         python: str | os.PathLike[str] | None = None,
     ) -> LocalQuantumJob:
@@ -97,7 +98,8 @@ class LocalQuantumJob(Job):
             tags: free ``{str: str}``.
             logger: told why a job failed that was waited for; default: ``qjob.braket``.
             quiet: do not say what the job waits for.
-            engine: where it runs.
+            engine: where it runs; default: the setting of that name.
+            options: the engine's own words.
             dependencies: what to install for it: the path of a requirements file, or its lines.
             python: the interpreter that runs it.
             image_uri, code_location, role_arn, output_data_config, aws_session, local_container_update,
@@ -122,6 +124,7 @@ class LocalQuantumJob(Job):
             entry_point=entry_point,
             device=device,
             engine=engine,
+            options=options,
             name=name_for_image(image_uri, now_ms()) if job_name is None else job_name,
             hyperparameters=hyperparameters,
             input_data=input_data,

@@ -31,6 +31,7 @@ _PASSED_ON = (
     "stopping_condition",
     "tags",
     "engine",
+    "options",
     "python",
 )
 """What a decorated function brings along of the arguments of its decorator."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 import qjob
-from qjob.app import ENGINES, EngineCatalogue, container_paths_problem
+from qjob.app import EngineCatalogue, container_paths_problem
 from qjob.cli import exit_codes, machine
 from qjob.cli.session import Session, pass_session
 from qjob.cli.terminal import out, painted
@@ -125,15 +125,22 @@ def _index(session: Session) -> Iterator[Finding]:
 
 
 def _engines(session: Session) -> Iterator[Finding]:
-    catalogue = EngineCatalogue(session.settings)
-    for name in ENGINES:
-        try:
-            catalogue(name)
-        except (QjobError, ImportError) as error:
-            verdict = Verdict.BROKEN if name == session.settings.engine else Verdict.NOTE
-            yield Finding(name, str(error), verdict)
-            continue
-        yield from _local(session.settings) if name == "local" else [Finding(name, "can be used")]
+    for name in EngineCatalogue(session.settings).names():
+        yield from _local(session.settings) if name == "local" else _cluster(session, name)
+
+
+def _cluster(session: Session, name: str) -> Iterator[Finding]:
+    """Yield what another engine offers; it is a fault that it cannot be reached if somebody has configured it."""
+    settings = session.settings
+    is_wanted = name == settings.engine or name in settings.engines
+    try:
+        facts = session.service.describe_engine(name)
+    except (QjobError, ImportError) as error:
+        yield Finding(name, f"cannot be used: {error}", Verdict.BROKEN if is_wanted else Verdict.NOTE)
+        return
+    yield Finding(name, "can be reached" + ("; it is the engine of new jobs" if name == settings.engine else ""))
+    for fact in facts:
+        yield Finding(fact.what, fact.text, Verdict.FINE if fact.well else Verdict.NOTE)
 
 
 def _local(settings: Settings) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "submit": Entry("submit", "Submit a job and print its id."),
         "sweep": Entry("sweep", "Submit a job for each point of a grid, and print the sweep's id."),
         "resume": Entry("resume", "Submit an ended job once more, to go on from its checkpoints."),
+        "move": Entry("move", "End a job here and let it go on from its checkpoints on another engine."),
     },
     "Look": {
         "ls": Entry("listing", "List jobs, the newest first."),

@@ -39,7 +39,7 @@ def left_out_text(record: JobRecord) -> str:
 def waiting_text(queue: QueueInfo) -> str:
     """Return the line that says where a job stands in its queue and what it waits for; empty if not known."""
     if queue.position is None:
-        return ""
+        return f"Waiting for {one_line(queue.message)}" if queue.message else ""
     reason = f" ({one_line(queue.message)})" if queue.message else ""
     return f"Waiting: position {queue.position}{reason}"
 

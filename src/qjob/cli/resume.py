@@ -7,7 +7,7 @@ from click.exceptions import Exit
 
 from qjob.cli.render import submitted_text
 from qjob.cli.session import Session, pass_session
-from qjob.cli.submit import follow_to_end, stopping_condition
+from qjob.cli.submit import follow_to_end, stopping_condition, to_options
 from qjob.cli.sweep_text import sweep_submitted_text
 from qjob.cli.sweeps import tell_counts, wait_for_sweep
 from qjob.cli.terminal import Notices, out
@@ -29,6 +29,13 @@ from qjob.sweep_request import prepare_sweep_resumption
 )
 @click.option("--name", help="The new job's name; default: that of JOB.")
 @click.option("--engine", help="Where it runs; default: where JOB ran.")
+@click.option(
+    "--option",
+    "options",
+    type=KEY_VALUE,
+    multiple=True,
+    help="An option of the engine; default: those of JOB, and none on another engine. Repeatable.",
+)
 @click.option("--max-runtime", type=DURATION, help="The longest run of the new job, as in 2h; default: that of JOB.")
 @click.option("-f", "--follow", "follows", is_flag=True, help="Follow its log to its end, as `qjob run` does.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors.")
@@ -39,6 +46,7 @@ def resume(
     hyperparameters: tuple[tuple[str, str], ...],
     name: str | None,
     engine: str | None,
+    options: tuple[tuple[str, str], ...],
     max_runtime: float | None,
     follows: bool,
     quiet: bool,
@@ -56,6 +64,7 @@ def resume(
     changes = Changes(
         name=name,
         engine=engine,
+        options=to_options(options) or None,
         hyperparameters=to_mapping(hyperparameters, "--hyperparameter"),
         stopping_condition=stopping_condition(max_runtime),
     )

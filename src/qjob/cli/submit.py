@@ -105,12 +105,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def job_options(*left_out: str) -> Callable[[F], F]:
+def job_options(*left_out: str, only: Iterable[str] = tuple(_OPTIONS)) -> Callable[[F], F]:
     """Return a decorator that adds to a command the options that say what a job is, but for some, by parameter."""
 
     def add(command: F) -> F:
         for name, option in reversed(_OPTIONS.items()):
-            if name not in left_out:
+            if name in only and name not in left_out:
                 command = option(command)
         return command
 
@@ -202,7 +202,7 @@ def request_of(session: Session, script: str, asked: dict[str, Any]) -> Request:
         copied_from=session.service.resolve(other) if other is not None else None,
         tags=to_mapping(asked["tags"], "--tag"),
         priority=asked["priority"],
-        options=to_mapping(_options(asked["options"]), "--option"),
+        options=to_options(asked["options"]),
         grace_s=session.settings.grace_s,
     )
 
@@ -211,6 +211,11 @@ def _channel(text: str) -> tuple[str, str]:
     """Return channel and path; what stands before the first ``=`` and can be no channel is part of a path."""
     channel, equals, path = text.partition("=")
     return (channel, path) if equals and CHANNEL_PATTERN.fullmatch(channel) else (DEFAULT_CHANNEL, text)
+
+
+def to_options(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return an engine's options as they were given on the command line; a value that is JSON is taken as that."""
+    return to_mapping(_options(given), "--option")
 
 
 def _options(given: Iterable[tuple[str, str]]) -> Iterable[tuple[str, Any]]:

@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from qjob.folder import JobFolder, locked
 from qjob.model.event import JobEvent
@@ -37,14 +38,19 @@ def holding(folder: JobFolder, place: Place) -> Iterator[bool]:
         yield fd is not None
 
 
+def numbered(folder: JobFolder, place: Place) -> Place:
+    """Return the place with the attempt's true number; whoever calls it holds the right to run the job.
+
+    A scheduler counts the starts that it remembers: after its controller was killed it may begin again.
+    """
+    if place.attempt is None:
+        return place
+    return replace(place, attempt=max(place.attempt, last_attempt(folder.read_events()) + 1))
+
+
 def is_superseded(folder: JobFolder, place: Place) -> bool:
     """Return whether a later attempt has been started."""
     return place.attempt is not None and folder.read_attempt() > place.attempt
-
-
-def begins_anew(place: Place, events: list[JobEvent]) -> bool:
-    """Return whether a job that has begun before may be begun once more: as a later attempt."""
-    return place.attempt is not None and place.attempt > last_attempt(events)
 
 
 def last_attempt(events: list[JobEvent]) -> int:

@@ -2,7 +2,7 @@
 
 ::
 
-    <device>/numbers/0000000042   an empty file for each number that was given; made exclusively, never removed
+    <device>/numbers/0000000042   a file for each number that was given, with the job's id; made exclusively, and kept
     <device>/current              the newest number and its job's id
 """
 
@@ -43,21 +43,35 @@ class Lease:
         """Take the next number for a job; from then on no earlier holder may send a task. Raises OSError."""
         numbers = directory / "numbers"
         numbers.mkdir(parents=True, exist_ok=True)
-        lease = Lease(directory=directory, number=_next_number(numbers))
-        while read_current(directory)[0] < lease.number:  # two at once: the higher number stays
-            write_whole(directory / CURRENT, f"{lease.number} {job}\n".encode())
-        return lease
+        lease = Lease(directory=directory, number=_next_number(numbers, job))
+        # Whoever writes looks again after that: of two at once the slower one must not put back a lower number.
+        while True:
+            newest = _newest(numbers)
+            number, holder = read_current(directory)
+            if number >= newest and (number != lease.number or holder == job):
+                return lease
+            write_whole(directory / CURRENT, b"%d %s\n" % (newest, (numbers / _name(newest)).read_bytes()))
 
     def variables(self) -> dict[str, str]:
         """Return the environment variable by which the job's processes know it."""
         return {VARIABLE: f"{self.number} {self.directory}"}
 
 
-def _next_number(numbers: Path) -> int:
+def _next_number(numbers: Path, job: str) -> int:
     """Return a number that nobody had; making a file exclusively is atomic on network disks too."""
-    number = max(map(int, os.listdir(numbers)), default=0) + 1
+    number = _newest(numbers) + 1
     while True:
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(numbers / f"{number:0{_DIGITS}}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            fd = os.open(numbers / _name(number), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            with open(fd, "wb") as file:
+                file.write(job.encode())
             return number
         number += 1
+
+
+def _newest(numbers: Path) -> int:
+    return max(map(int, os.listdir(numbers)), default=0)
+
+
+def _name(number: int) -> str:
+    return f"{number:0{_DIGITS}}"

@@ -36,7 +36,8 @@ class Place:
         attempt: how often its scheduler has started this job, from 1; None where a job is started once. Where
             there are attempts, a job that the scheduler ends leaves no outcome: there may be another one.
         launcher: the command that starts the keepers of all instances, on as many machines as it likes, and ends
-            when they have ended; it gets the job's folder as its last argument. Empty: the runner starts the instances itself.
+            when they have ended; it gets the job's folder as its last argument. Empty: the runner starts the
+            instances itself.
         lease: the directory of the device that the job holds alone while it runs; None when there is none.
         watches_parent: whether the job is to end when the process that started the runner does.
         variables: what the scheduler has set in the environment; a job sees it, before what its submitter had.

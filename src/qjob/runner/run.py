@@ -18,7 +18,7 @@ from qjob.model.event import JobEvent
 from qjob.model.outcome import Outcome
 from qjob.model.spec import JobSpec
 from qjob.model.status import EventType, JobStatus
-from qjob.runner.attempts import begins_anew, holding, is_superseded, last_attempt, set_logs_aside
+from qjob.runner.attempts import holding, is_superseded, last_attempt, numbered, set_logs_aside
 from qjob.runner.environment import InstancePlace, Meeting, instance_environment
 from qjob.runner.free_port import free_port
 from qjob.runner.instance import Instance, start_instance
@@ -82,6 +82,7 @@ def run_job(folder: JobFolder, begin: Begin = execute, place: Place = HERE) -> i
 def _run_locked(folder: JobFolder, begin: Begin, place: Place) -> int:
     run: Run | None = None
     try:
+        place = numbered(folder, place)
         outcome = _known_outcome(folder, place)
         if outcome is None:
             run = Run(folder, folder.read_spec(), folder.read_environment(), begin, place)
@@ -104,8 +105,7 @@ def _run_locked(folder: JobFolder, begin: Begin, place: Place) -> int:
 
 def _known_outcome(folder: JobFolder, place: Place) -> Outcome | None:
     """Return the outcome of a job that must not be begun."""
-    events = folder.read_events()
-    if events and not begins_anew(place, events):
+    if place.attempt is None and folder.read_events():
         return _without_a_run(JobStatus.FAILED, "An earlier runner of this job was killed.")
     if folder.cancel_mark.exists():
         return _without_a_run(JobStatus.CANCELLED, "Cancelled before it started.")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from qjob.engine import Fact
 from qjob.engines.slurm.time_limit import limit_s
 
-_SETTING = re.compile(r"^(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_SETTING = re.compile(r"^(\w+) *= *(.*?) *$", re.MULTILINE)  # a value may be empty: blanks are no line ends
+_KEPT_SHARE = 0.7  # of MinJobAge: jobs are purged in rounds, and questions take their time
 _PAIR = re.compile(r"(\w+)=(\S*)")
 
 
@@ -39,6 +40,7 @@ class Cluster:
         version: of Slurm.
         array_size: indices of arrays are less than this; less than 2 where there are no arrays.
         has_accounting: whether sacct knows jobs that have left the queue.
+        ended_kept_s: for how long squeue surely lists a job that has ended, in seconds.
         partitions: those that there are.
     """
 
@@ -46,6 +48,7 @@ class Cluster:
     version: str
     array_size: int
     has_accounting: bool
+    ended_kept_s: float
     partitions: tuple[Partition, ...]
 
     def partition(self, name: str | None) -> Partition | None:
@@ -63,6 +66,7 @@ def parse_cluster(configuration: str, partitions: str) -> Cluster:
         version=settings.get("SLURM_VERSION", "unknown"),
         array_size=int(settings.get("MaxArraySize", "0")),
         has_accounting="slurmdbd" in settings.get("AccountingStorageType", ""),
+        ended_kept_s=_KEPT_SHARE * float(settings.get("MinJobAge", "0").split(" ")[0]),
         partitions=tuple(_partitions(partitions)),
     )
 

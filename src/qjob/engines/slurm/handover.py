@@ -37,12 +37,18 @@ class Handover:
         at: when it was called, in seconds since 1970.
         slurm_id: the number that Slurm gave; None as long as that is not known, 0 when Slurm has forgotten it.
         jobs: of an array: by index, the jobs' ids; empty for a single job.
+        again_at: when a job of it was last handed over again, as Slurm had forgotten it.
     """
 
     name: str
     at: int
     slurm_id: int | None = None
     jobs: Mapping[int, str] = field(default_factory=dict)
+    again_at: int | None = None
+
+    def handed_over_again(self, at: float) -> Handover:
+        """Return the same, handed over once more."""
+        return replace(self, again_at=int(at))
 
     def with_number(self, slurm_id: int) -> Handover:
         """Return the same, with Slurm's number."""
@@ -91,6 +97,7 @@ def read_handover(path: Path) -> Handover | None:
             at=data["at"],
             slurm_id=data["slurmId"],
             jobs={int(index): job for index, job in data["jobs"].items()},
+            again_at=data["againAt"],
         )
     except FileNotFoundError:
         return None
@@ -107,6 +114,7 @@ def write_handover(path: Path, handover: Handover) -> None:
         "at": handover.at,
         "slurmId": handover.slurm_id,
         "jobs": {str(index): job for index, job in handover.jobs.items()},
+        "againAt": handover.again_at,
     }
     write_whole(path, json.dumps(data).encode() + b"\n")
 

@@ -56,6 +56,8 @@ _SHORT = {
 }
 _SUMMED = ("licenses", "gres", "dependency")
 """What several sides may ask for: one list with commas, as of two such options only the last counts."""
+_OPPOSITES = {"requeue": "no-requeue"}
+"""What ``false`` stands for where it is not the same as saying nothing: qjob asks for requeueing itself."""
 _LONG = re.compile(r"--([a-z][a-z0-9-]*)")
 _VALUE_PROBLEM = "a text of one line, a number or true is expected"
 
@@ -88,11 +90,11 @@ def long_name(name: str) -> str:
 
 
 def to_options(given: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return options as sbatch gets them; one that is false or None is left out."""
+    """Return options as sbatch gets them; one that is false or None is left out, or has its opposite."""
     return {
-        long_name(name): None if value is True else str(value)
+        _opposite(long_name(name), value): None if isinstance(value, bool) else str(value)
         for name, value in given.items()
-        if value is not False and value is not None
+        if value is not None and (value is not False or long_name(name) in _OPPOSITES)
     }
 
 
@@ -138,6 +140,10 @@ def index_list(indices: Iterable[int]) -> str:
         else:
             runs.append([index, index])
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _opposite(option: str, value: object) -> str:
+    return _OPPOSITES[option] if value is False else option
 
 
 def _is_no_value(value: object) -> bool:

@@ -104,9 +104,23 @@ class Snapshot:
         """The jobs in the queue, and those that ended lately, by what identifies them."""
         return self._answers[0][1]
 
+    @property
+    def asked_at(self) -> float:
+        """When the newer question was asked, in seconds since 1970."""
+        return self._answers[0][0]
+
     def is_older_than(self, ref: Ref) -> bool:
         """Return whether the job may have been submitted after the question."""
-        return ref.submitted_at + _CLOCK_SKEW_S > self._answers[0][0]
+        return self.was_asked_before(ref.submitted_at)
+
+    def was_asked_before(self, handed_over_at: float) -> bool:
+        """Return whether what was handed over then may not be in the answer yet."""
+        return handed_over_at + _CLOCK_SKEW_S > self.asked_at
+
+    def unseen_s(self, ref: Ref) -> float:
+        """Return how long before the newer question a job was seen last, or was submitted, in seconds."""
+        seen = [asked for asked, rows in self._answers if ref.key in rows]
+        return self.asked_at - max([*seen, ref.submitted_at])
 
     def missing_since(self, ref: Ref) -> float:
         """Return since when it is known that the queue does not have a job, in seconds since 1970."""

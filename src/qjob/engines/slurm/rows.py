@@ -115,20 +115,23 @@ def _row(
     number, underscore, index = task.partition("_")
     if not number.isdecimal() or (underscore and not index.isdecimal()):
         return None  # tasks that wait, in sacct's short form: 4712_[5-9]; squeue -r has a row for each
-    code, signal = exit_of(exit_code)
-    return Row(
-        name=name,
-        index=int(index) if underscore else None,
-        slurm_id=int(number),
-        state=state.upper(),
-        exit_code=code,
-        signal=signal,
-        restarts=int(restarts or 0),
-        submitted_at=_time(submitted) or 0.0,
-        ended_at=_time(ended),
-        nodes="" if nodes in ("None assigned", "(null)") else nodes,
-        reason="" if reason in ("None", "(null)") else reason,
-    )
+    try:
+        code, signal = exit_of(exit_code)
+        return Row(
+            name=name,
+            index=int(index) if underscore else None,
+            slurm_id=int(number),
+            state=state.upper(),
+            exit_code=code,
+            signal=signal,
+            restarts=int(restarts or 0),
+            submitted_at=_time(submitted) or 0.0,
+            ended_at=_time(ended),
+            nodes="" if nodes in ("None assigned", "(null)") else nodes,
+            reason="" if reason in ("None", "(null)") else reason,
+        )
+    except ValueError:
+        return None  # half a line, or words of a Slurm that we do not know
 
 
 def _time(text: str) -> float | None:

@@ -73,7 +73,7 @@ def batch_script(batch: Batch) -> str:
         'exec >>"$folder/runner.log" 2>&1',
         *batch.setup.splitlines(),
         f"python={shlex.quote(batch.python)}",
-        f'[ -x "$python" ] || {{ echo "qjob: $(uname -n) has no $python"; exit {EXIT_NO_PYTHON}; }}',
+        f'[ -x "$(command -v "$python")" ] || {{ echo "qjob: $(uname -n) has no $python"; exit {EXIT_NO_PYTHON}; }}',
         f"export PYTHONPATH={shlex.quote(str(batch.runner))}",
         *_run(batch),
     ]

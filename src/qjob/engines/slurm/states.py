@@ -92,6 +92,9 @@ REASONS: dict[str, str] = {
     "launch failed requeued held": "'scontrol release': it could not be launched",
 }
 """What a waiting job waits for, by Slurm's reason."""
+_WITHIN_SECOND_S = 0.999
+"""Slurm's times are whole seconds: a job that began and was put back within one did so in that order. It does not
+begin again within the same second, as Slurm waits before it starts a job that it has put back."""
 _LIMITS = ("Assoc", "QOS", "MaxCpuPerAccount", "MaxMemPerLimit")
 
 
@@ -109,7 +112,8 @@ def observation_of(row: Row, *, now: float, settle_s: float) -> Observation:
     if presence is not Presence.GONE:
         return Observation(presence=presence, message=f"Slurm: {row.state}")
     ended_as = JobStatus.CANCELLED if row.state == "CANCELLED" else JobStatus.FAILED
-    certain = row.ended_at is not None and now - row.ended_at >= settle_s
+    never_ran = not row.nodes and not row.restarts  # there is no outcome that could come late
+    certain = never_ran or (row.ended_at is not None and now - row.ended_at >= settle_s)
     return Observation(presence=presence, message=ending_text(row), certain=certain, ended_as=ended_as)
 
 
@@ -136,9 +140,8 @@ def _waiting(row: Row) -> Observation:
     message = waiting_text(row.reason)
     if not row.restarts:
         return Observation(presence=Presence.WAITING, message=message)
-    since = datetime.fromtimestamp(row.submitted_at, UTC)
-    again = f"Slurm has put it back into the queue; it waits for {message}"
-    return Observation(presence=Presence.WAITING, message=again, waits_since=since)
+    since = datetime.fromtimestamp(row.submitted_at + _WITHIN_SECOND_S, UTC)
+    return Observation(presence=Presence.WAITING, message=message, waits_since=since)
 
 
 def _failure(row: Row) -> str:

@@ -1,0 +1,197 @@
+"""Submitting: jobs go to Slurm, once each, whoever is killed meanwhile and whatever the controller forgets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qjob.atomic import write_whole
+from qjob.engines.slurm.batches import Batches
+from qjob.engines.slurm.cluster_facts import ClusterFacts
+from qjob.engines.slurm.commands import Slurm
+from qjob.engines.slurm.handover import Handover, Ref, arrays, read_handover, single, write_handover
+from qjob.engines.slurm.queue_view import QueueView
+from qjob.engines.slurm.rows import PREFIX
+from qjob.engines.slurm.script import Array, Batch, batch_script
+from qjob.errors import EngineUnavailable, FolderError, SubmitError
+from qjob.folder import JobFolder, locked
+from qjob.model.spec import JobSpec
+from qjob.sweep_folder import SweepFolder, sweep_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """Where one call of sbatch is written down: the script, and what came of it."""
+
+    script: Path
+    note: Path
+
+
+class Submitting:
+    """Hands jobs over."""
+
+    def __init__(self, slurm: Slurm, queue: QueueView, facts: ClusterFacts, batches: Batches) -> None:
+        """Hand them to the cluster."""
+        self._slurm = slurm
+        self._queue = queue
+        self._facts = facts
+        self._batches = batches
+        self._jobs = batches.jobs
+
+    def submit_one(self, folder: JobFolder, spec: JobSpec) -> dict[str, str]:
+        """Hand over a job that stands alone; return its ref, by its id."""
+        files = _Files(script=folder.submit_script, note=folder.handed_over)
+        known = read_handover(files.note)
+        if known is not None and known.slurm_id is not None:
+            return known.refs()
+        wanted = known or single(folder.id, time.time())
+        number = None if known is None else self._settled(known, has_begun=folder.events.exists())
+        if number is not None:
+            return _noted(files, wanted.with_number(number)).refs()
+        return self._call(files, wanted, self._batches.of_job(wanted.name, spec, folder.id)).refs()
+
+    def submit_sweep(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> dict[str, str]:
+        """Hand over the jobs of a sweep that were not yet, in as many arrays as Slurm's limit asks for.
+
+        Returns the refs of all jobs that were handed over, by their ids. When Slurm refuses one of the arrays, those
+        that it has taken in this call are taken back.
+        """
+        spec = jobs[0][1]
+        if spec.sweep_point is None:
+            raise ValueError(f"job {jobs[0][0].id} is of no sweep")
+        shared = sweep_folder(self._jobs, spec.sweep_point.sweep)
+        earlier = [self._settled_part(shared, part, known, spec) for part, known in enumerate(_handovers(shared))]
+        refs = {job: ref for known in earlier for job, ref in known.refs().items()}
+        points = {each.sweep_point.number: folder.id for folder, each in jobs if each.sweep_point is not None}
+        missing = {number: job for number, job in points.items() if job not in refs}
+        for done in self._submit_parts(shared, missing, spec, first=len(earlier)):
+            refs |= done.refs()
+        return refs
+
+    def hand_over_again(self, lost: Sequence[Ref], known_at: float) -> None:
+        """Hand over jobs that a controller has accepted and forgotten, as the listing of that time shows.
+
+        Once, whoever notices. Those that have begun go on from their checkpoints. Raises EngineUnavailable,
+        SubmitError, FolderError or OSError.
+        """
+        names: dict[str, list[Ref]] = {}
+        for ref in lost:
+            names.setdefault(ref.key.name, []).append(ref)
+        for refs in names.values():
+            self._once_more(refs, known_at)
+
+    def handed_over_at(self, ref: Ref) -> float:
+        """Return when a job was handed over last, in seconds since 1970. Raises FolderError."""
+        known = read_handover(self._files_of(ref).note)
+        return ref.submitted_at if known is None else max(ref.submitted_at, known.again_at or 0)
+
+    def _submit_parts(
+        self, shared: SweepFolder, missing: Mapping[int, str], spec: JobSpec, first: int
+    ) -> list[Handover]:
+        done: list[Handover] = []
+        for part, new in enumerate(self._arrays(shared, missing, first), start=first):
+            # Each array has a throttle of its own: only one after the other they keep the sweep's.
+            after = done[-1].slurm_id if done and _concurrency(spec) is not None else None
+            try:
+                done.append(self._call(_part_files(shared, part), new, self._batch(new, spec, after)))
+            except SubmitError:
+                self._slurm.take_out([str(each.slurm_id) for each in done])
+                for taken_back in range(first, part):
+                    _part_files(shared, taken_back).note.unlink(missing_ok=True)
+                raise
+        return done
+
+    def _arrays(self, shared: SweepFolder, missing: Mapping[int, str], first: int) -> Iterator[Handover]:
+        if missing:
+            size = max(1, self._facts.read().array_size)
+            yield from arrays(shared.id, missing, first, size, time.time())
+
+    def _settled_part(self, shared: SweepFolder, part: int, known: Handover, spec: JobSpec) -> Handover:
+        """Return what an earlier call handed over; one that was cut short is settled first."""
+        if known.slurm_id is not None:
+            return known
+        has_begun = any(JobFolder(self._jobs / job).events.exists() for job in known.jobs.values())
+        number = self._settled(known, has_begun=has_begun)
+        files = _part_files(shared, part)
+        if number is not None:
+            return _noted(files, known.with_number(number))
+        return self._call(files, known, self._batch(known, spec, None))
+
+    def _batch(self, handover: Handover, spec: JobSpec, after: int | None) -> Batch:
+        array = Array(jobs=handover.jobs, at_a_time=_concurrency(spec), after=after)
+        return self._batches.of_array(handover.name, spec, array)
+
+    def _settled(self, handover: Handover, *, has_begun: bool) -> int | None:
+        """Return Slurm's number of what a submit that was cut short handed over; None when it has no such job."""
+        rows = [row for key, row in self._queue.look_now().rows.items() if key.name == handover.name]
+        if rows:
+            return rows[0].slurm_id
+        return 0 if has_begun else None
+
+    def _call(self, files: _Files, wanted: Handover, batch: Batch) -> Handover:
+        """Call sbatch, written down before and after. Raises SubmitError, EngineUnavailable, or OSError before it."""
+        write_whole(files.script, batch_script(batch).encode("utf-8", "surrogateescape"))
+        write_handover(files.note, wanted)
+        try:
+            number = self._slurm.submit(files.script)
+        except SubmitError:
+            files.note.unlink(missing_ok=True)
+            raise
+        try:
+            self._queue.note_act()
+            return _noted(files, wanted.with_number(number))
+        except OSError as error:
+            raise EngineUnavailable(f"Slurm has the job, and {files.note} cannot be written: {error}.") from error
+
+    def _once_more(self, refs: Sequence[Ref], known_at: float) -> None:
+        files = self._files_of(refs[0])
+        with locked(files.note) as fd:
+            known = read_handover(files.note)
+            if fd is None or known is None or (known.again_at or 0) >= known_at:
+                return  # somebody is at it, or was
+            listed = self._queue.look_now().rows
+            lost = [ref for ref in refs if ref.key not in listed]
+            if not lost:
+                return
+            write_whole(files.script, batch_script(self._batch_again(known, lost)).encode("utf-8", "surrogateescape"))
+            self._slurm.submit(files.script)
+            write_handover(files.note, known.handed_over_again(time.time()))
+        self._queue.note_act()
+
+    def _batch_again(self, known: Handover, lost: Sequence[Ref]) -> Batch:
+        spec = JobFolder(self._jobs / lost[0].job).read_spec()
+        if not known.jobs:
+            return self._batches.of_job(known.name, spec, lost[0].job)
+        jobs = {ref.key.index: ref.job for ref in lost if ref.key.index is not None}
+        return self._batches.of_array(known.name, spec, Array(jobs=jobs, at_a_time=_concurrency(spec)))
+
+    def _files_of(self, ref: Ref) -> _Files:
+        if ref.key.index is None:
+            folder = JobFolder(self._jobs / ref.job)
+            return _Files(script=folder.submit_script, note=folder.handed_over)
+        sweep, _, part = ref.key.name.removeprefix(PREFIX).rpartition(".")
+        if not part.isdecimal():
+            raise FolderError(f"{ref.key.name!r} is no name of an array of qjob's.")
+        return _part_files(sweep_folder(self._jobs, sweep), int(part))
+
+
+def _handovers(shared: SweepFolder) -> Iterator[Handover]:
+    part = 0
+    while (known := read_handover(shared.handed_over(part))) is not None:
+        yield known
+        part += 1
+
+
+def _part_files(shared: SweepFolder, part: int) -> _Files:
+    return _Files(script=shared.submit_script(part), note=shared.handed_over(part))
+
+
+def _noted(files: _Files, handover: Handover) -> Handover:
+    write_handover(files.note, handover)
+    return handover
+
+
+def _concurrency(spec: JobSpec) -> int | None:
+    return None if spec.sweep_point is None else spec.sweep_point.concurrency
