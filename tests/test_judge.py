@@ -212,3 +212,120 @@ def test_no_sequence_of_looks_moves_a_job_back(looks: list[Findings]) -> None:
 
 def _reachable(start: JobStatus, end: JobStatus) -> bool:
     return end in MOVES[start] or any(_reachable(between, end) for between in MOVES[start])
+
+
+# Jobs that their scheduler puts back
+
+
+def put_back(seconds: float) -> Findings:
+    return Findings(observation=Observation(presence=Presence.WAITING, message="a node", waits_since=at(seconds)))
+
+
+def running_since(seconds: float, *, attempt: int = 1) -> tuple[JobEvent, JobEvent]:
+    return (
+        JobEvent(type=EventType.STARTING_INSTANCE, time=at(seconds), detail={"attempt": attempt}),
+        JobEvent(type=EventType.RUNNING, time=at(seconds + 1)),
+    )
+
+
+def test_a_job_that_was_put_back_waits_again() -> None:
+    running = judged(record_of(QUEUED), Findings(events=running_since(1)))
+    waiting = judged(running, put_back(10))
+    assert (running.status, waiting.status) == (RUNNING, QUEUED)
+    [*_, last] = waiting.events
+    assert (last.type, last.time) == (EventType.QUEUED_FOR_EXECUTION, at(10))
+    assert "put back into the queue" in last.message
+    assert "a node" in last.message
+    assert waiting.started_at == at(2), "it has begun once, and that was then"
+
+
+def test_who_looks_again_or_at_the_same_time_learns_nothing_new() -> None:
+    waiting = judged(judged(record_of(QUEUED), Findings(events=running_since(1))), put_back(10))
+    assert judged(waiting, put_back(10)) is waiting
+    assert judged(waiting, put_back(12)) is waiting
+    assert judged(waiting, Findings(events=running_since(1))) is waiting
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 2, 20, 21])
+def test_an_old_word_of_the_scheduler_does_not_undo_the_next_start(seconds: float) -> None:
+    first = Findings(events=running_since(1))
+    again = Findings(events=(*running_since(1), *running_since(20, attempt=2)))
+    running = judged(judged(judged(record_of(QUEUED), first), put_back(10)), again)
+    assert running.status is RUNNING
+    assert judged(running, put_back(seconds)) is running
+    assert judged(running, put_back(30)).status is QUEUED
+
+
+def test_a_job_that_was_put_back_while_nobody_looked_runs() -> None:
+    """The runner of the second attempt says itself that there was a first one."""
+    back = JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=at(15), message="Attempt 2: attempt 1 was interrupted.")
+    events = (*running_since(1), back, *running_since(20, attempt=2))
+    record = judged(record_of(QUEUED), Findings(events=events))
+    assert (record.status, record.started_at) == (RUNNING, at(2))
+    assert [event.type for event in record.events].count(EventType.RUNNING) == 2
+    assert judged(record, Findings(events=events)) is record
+
+
+def test_a_job_that_waits_for_the_first_time_is_not_put_back() -> None:
+    queued = apply(record_of(QUEUED), JobEvent(type=EventType.QUEUED_FOR_EXECUTION, time=at(0)))
+    assert judged(queued, put_back(10)) is queued
+
+
+@pytest.mark.parametrize("status", [CANCELLING, COMPLETED, FAILED, CANCELLED])
+def test_what_is_cancelled_or_has_ended_does_not_wait_again(status: JobStatus) -> None:
+    assert judged(record_of(status), put_back(10)).status is status
+
+
+def test_a_job_that_is_cancelled_while_it_waits_again_is_cancelled() -> None:
+    waiting = judged(judged(record_of(QUEUED), Findings(events=running_since(1))), put_back(3))
+    record = judged(waiting, replace(put_back(3), cancel_mark=EARLY))
+    assert record.status is CANCELLING
+    assert judged(record, replace(put_back(3), cancel_mark=EARLY)) is record
+    assert judged(record, Findings(observation=GONE, cancel_mark=EARLY)).status is CANCELLED
+
+
+@pytest.mark.parametrize("presence", [Presence.RUNNING, Presence.GONE, Presence.UNKNOWN])
+def test_only_who_waits_was_put_back(presence: Presence) -> None:
+    seen_since = Observation(presence=presence, waits_since=at(10), certain=False)
+    running = judged(record_of(QUEUED), Findings(events=running_since(1)))
+    assert judged(running, Findings(observation=seen_since)) is running
+
+
+def test_who_was_cancelled_in_the_engine_is_cancelled() -> None:
+    gone = Observation(presence=Presence.GONE, message="scancel", ended_as=CANCELLED)
+    record = judged(record_of(RUNNING), Findings(observation=gone))
+    assert record.status is CANCELLED
+    assert record.failure_reason is not None
+    assert "scancel" in record.failure_reason
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "reason"),
+    [
+        (QUEUED, (), "The job never started: the machine is lost."),
+        (QUEUED, running_since(1), "The job ended without leaving an outcome: the machine is lost. It was told."),
+        (RUNNING, (), "The job ended without leaving an outcome: the machine is lost. It was told."),
+    ],
+)
+def test_the_last_words_of_an_attempt_are_told_where_there_was_one(
+    status: JobStatus, events: tuple[JobEvent, ...], reason: str
+) -> None:
+    findings = Findings(events=events, observation=GONE, interruption=outcome(FAILED, reason="It was told."))
+    assert judged(record_of(status), findings).failure_reason == reason
+
+
+def test_the_last_words_of_an_attempt_are_no_outcome() -> None:
+    findings = Findings(interruption=outcome(FAILED, reason="It was told."), observation=seen(Presence.WAITING))
+    assert judged(record_of(RUNNING), findings).status is RUNNING
+    assert judged(record_of(RUNNING), replace(findings, outcome=outcome(COMPLETED))).status is COMPLETED
+
+
+@settings(max_examples=200, deadline=None)
+@given(looks=st.lists(st.sampled_from([put_back(10), put_back(25), Findings(events=running_since(1))]), max_size=6))
+def test_however_often_and_in_whatever_order_looks_come_the_last_word_stands(looks: list[Findings]) -> None:
+    """Two watchers with answers of different age: the newest of what they know counts."""
+    again = Findings(events=(*running_since(1), *running_since(20, attempt=2)))
+    record = reduce(judged, looks, judged(judged(record_of(QUEUED), again), put_back(25)))
+    assert record.status is QUEUED
+    final = Findings(events=(*again.events, *running_since(40, attempt=3)))
+    assert reduce(judged, looks, judged(record, final)).status is RUNNING

@@ -330,3 +330,81 @@ def test_details_go_into_the_record_and_not_into_its_events() -> None:
 def test_the_ref_is_a_change() -> None:
     record = with_ref(new_record(), "ref")
     assert (record.ref, record.version) == ("ref", 2)
+
+
+# Back into the queue
+
+
+QUEUED_AGAIN = event(EventType.QUEUED_FOR_EXECUTION, 5, "a node was lost")
+
+
+def test_a_running_job_goes_back_by_the_event_that_says_so() -> None:
+    running = after(new_record(), event(EventType.QUEUED_FOR_EXECUTION), event(EventType.RUNNING, 1))
+    again = apply(running, QUEUED_AGAIN)
+    assert (again.status, again.started_at, again.ended_at) == (JobStatus.QUEUED, at(1), None)
+    assert again.events[-1] == QUEUED_AGAIN
+    assert again.version == running.version + 1
+    assert apply(again, event(EventType.RUNNING, 6)).status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [event(EventType.STARTING_INSTANCE, 5)],
+        [event(EventType.DOWNLOADING_DATA, 5)],
+        [event(EventType.WAITING_FOR_PRIORITY, 5)],
+    ],
+)
+def test_no_other_event_does_that(others: list[JobEvent]) -> None:
+    assert after(new_record(), event(EventType.RUNNING, 1), *others).status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_an_event_from_before_the_last_start_does_not(seconds: float) -> None:
+    running = after(new_record(), event(EventType.RUNNING, 1))
+    assert apply(running, event(EventType.QUEUED_FOR_EXECUTION, seconds)) is running
+
+
+def test_between_two_starts_the_last_one_counts() -> None:
+    twice = after(new_record(), event(EventType.RUNNING, 1), QUEUED_AGAIN, event(EventType.RUNNING, 7))
+    assert apply(twice, event(EventType.QUEUED_FOR_EXECUTION, 6)) is twice
+    assert apply(twice, QUEUED_AGAIN) is twice
+    assert apply(twice, event(EventType.QUEUED_FOR_EXECUTION, 8)).status is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [event(EventType.QUEUED_FOR_EXECUTION)],
+        [event(EventType.QUEUED_FOR_EXECUTION), event(EventType.STARTING_INSTANCE, 1)],
+        [event(EventType.RUNNING, 1), event(EventType.QUEUED_FOR_EXECUTION, 4)],
+        [event(EventType.RUNNING, 1), event(EventType.CANCELLING, 4)],
+        [event(EventType.RUNNING, 1), event(EventType.CANCELLED, 4)],
+        [event(EventType.RUNNING, 1), event(EventType.COMPLETED, 4)],
+    ],
+)
+def test_who_does_not_run_cannot_go_back(before: list[JobEvent]) -> None:
+    record = after(new_record(), *before)
+    assert apply(record, QUEUED_AGAIN) is record
+
+
+def test_a_job_that_is_put_back_for_ever_keeps_its_first_event_and_the_newest() -> None:
+    record = after(new_record(), event(EventType.QUEUED_FOR_EXECUTION))
+    for attempt in range(40):
+        record = after(
+            record,
+            event(EventType.RUNNING, attempt + 0.5),
+            event(EventType.QUEUED_FOR_EXECUTION, attempt + 0.7),
+        )
+    assert (record.status, record.started_at, len(record.events)) == (JobStatus.QUEUED, at(0.5), MAX_EVENTS)
+    assert apply(record, event(EventType.QUEUED_FOR_EXECUTION, 1.7)) is record
+    assert apply(record, event(EventType.RUNNING, 1.5)) is record
+    assert apply(record, event(EventType.RUNNING, 40)).status is JobStatus.RUNNING
+
+
+@settings(max_examples=150, deadline=None)
+@given(events=happenings)
+def test_a_job_that_waits_has_not_been_started_since(events: list[JobEvent]) -> None:
+    record = after(new_record(), *events)
+    if record.status is JobStatus.RUNNING:
+        assert apply(record, event(EventType.QUEUED_FOR_EXECUTION, 13)).status is JobStatus.QUEUED

@@ -52,7 +52,7 @@ class Files:
 
 Prepare = Callable[..., JobFolder]
 Run = Callable[..., Ran]
-Start = Callable[[JobFolder], subprocess.Popen[str]]
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -73,12 +73,13 @@ def folder_of(tmp_path: Path) -> Prepare:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start the runner of a folder, and kill it and its job with the test, should they still be there."""
+    """Start the runner of a folder, with arguments; kill it and its job with the test, if they are still there."""
     started: list[tuple[JobFolder, subprocess.Popen[str]]] = []
 
-    def start_it(folder: JobFolder) -> subprocess.Popen[str]:
+    def start_it(folder: JobFolder, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "qjob.runner", str(folder.path)],
+            [sys.executable, "-P", "-m", "qjob.runner", str(folder.path), *arguments],
+            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

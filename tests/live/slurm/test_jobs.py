@@ -245,7 +245,7 @@ def test_a_move_that_the_other_engine_refuses_ends_nothing(lab: Lab) -> None:
 def test_the_doctor_says_what_the_cluster_offers(lab: Lab) -> None:
     facts = {fact.what: fact.text for fact in lab.service().describe_engine("slurm")}
     assert "22.05" in facts["Slurm"] or int(facts["Slurm"].split(".")[0]) > 22
-    assert "2 min at most" in facts["partition short"]
+    assert facts["partition short"] == "up, 2 min at most; nodes: 3 idle; qpu:1"
     assert facts["license qpu1"] == "1 of 1 free"
 
 

@@ -95,13 +95,21 @@ def _partition_facts(cluster: Cluster, nodes: str) -> Iterable[Fact]:
     rows = [line.split("|") for line in nodes.splitlines() if line.count("|") == 3]
     for partition in cluster.partitions:
         own = [row for row in rows if row[0] == partition.name]
-        counts = ", ".join(f"{count} {state}" for _, state, count, _ in own) or "no nodes"
+        counts = ", ".join(f"{count} {state}" for state, count in _counts(own).items()) or "none"
         gres = sorted({row[3] for row in own} - {"(null)"})
         resources = f"; {', '.join(gres)}" if gres else ""
         limit = "no time limit" if partition.limit_s is None else f"{partition.limit_s / 60:g} min at most"
         default = " (default)" if partition.is_default else ""
         text = f"{partition.state.lower()}, {limit}; nodes: {counts}{resources}"
         yield Fact(f"partition {partition.name}{default}", text, well=partition.state == "UP")
+
+
+def _counts(rows: Iterable[list[str]]) -> dict[str, int]:
+    """Return how many nodes there are of each state."""
+    counts: dict[str, int] = {}
+    for _, state, count, _ in rows:
+        counts[state] = counts.get(state, 0) + (int(count) if count.isdecimal() else 0)
+    return counts
 
 
 def _license_facts(text: str) -> Iterable[Fact]:
