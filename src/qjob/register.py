@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from qjob.engine import Engine, Observation, Presence
-from qjob.errors import EngineError, EngineUnavailable, FolderError, InvalidInput, StoreError
+from qjob.errors import (
+    EngineError,
+    EngineUnavailable,
+    FolderError,
+    InvalidInput,
+    MissingExtra,
+    SettingsError,
+    StoreError,
+)
 from qjob.folder import JobFolder, remove_temporaries
 from qjob.judge import Findings, judge, judge_unstarted
 from qjob.model.event import JobEvent
@@ -31,6 +39,8 @@ from qjob.sweep_folder import sweep_folder
 T = TypeVar("T")
 _UNCERTAIN_GONE_S = 15.0
 _BATCH = 200  # jobs that are put on record together: nobody else can write meanwhile, some hundredths of a second
+_NO_NEWS = (EngineUnavailable, InvalidInput, SettingsError, MissingExtra, OSError)
+"""What says nothing of a job: its engine is away, not installed or not set up here, or unknown to this qjob."""
 _SUBMISSION_LOST = "The submit was cut short and the job's folder is gone; submit it again."
 
 
@@ -147,7 +157,7 @@ class Register:
         for engine, ids in refs.items():
             try:
                 seen = self._engine_of(engine).observe(list(ids))
-            except (EngineUnavailable, InvalidInput) as error:  # away, or unknown to this version of qjob
+            except _NO_NEWS as error:
                 warnings.warn(f"engine {engine!r} has no news: {error}", RuntimeWarning, stacklevel=4)
                 continue
             found.update((ids[ref], observation) for ref, observation in seen.items())
@@ -192,7 +202,7 @@ class Register:
                 return {records[0].id: self.hand_over(records[0])}
             self.hand_over_sweep(records)
             return waiting | self._store.get(list(waiting))
-        except (EngineUnavailable, InvalidInput) as error:  # away, or unknown to this version of qjob
+        except _NO_NEWS as error:
             warnings.warn(f"{_called(records)} is not handed over yet: {error}", RuntimeWarning, stacklevel=5)
             return waiting
         except (EngineError, FolderError) as error:
@@ -215,7 +225,7 @@ class Register:
                 self._engine_of(record.spec.engine).sync(record.ref, self.folder(record.id))
             findings = self._findings(record, observation)
             self._cancel_again(record, findings)
-        except (FolderError, EngineUnavailable, InvalidInput) as error:
+        except (FolderError, *_NO_NEWS) as error:
             _warn_of(record, error)
             return []
         return judge(record, findings, self._now())

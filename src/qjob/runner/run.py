@@ -304,21 +304,27 @@ class Run:
         self._instances.close()
         if self.is_superseded:
             return self._outcome()
-        self._await_own_signal()
+        self._explain_signal()
         for directory in (self._folder.results, self._folder.checkpoints):
             remove_temporaries(directory)
         self._reserve.unlink(missing_ok=True)
         return self._outcome()
 
-    def _await_own_signal(self) -> None:
-        """Where the script died of a SIGTERM, learn whether it came from the scheduler, which tells the runner too."""
+    def _explain_signal(self) -> None:
+        """Where the script died of a SIGTERM, learn whether it came by a cancellation or from the scheduler."""
         codes = [each.exit_code for each in self._instances.all]
-        if self._ending is not None or self._place.attempt is None or -signal.SIGTERM not in codes:
+        if self._ending is not None or -signal.SIGTERM not in codes:
             return
+        if os.access(self._cancel_mark, os.F_OK):
+            self._end(JobStatus.CANCELLED, "")
+        elif self._place.attempt is not None:
+            self._await_schedulers_signal()
+
+    def _await_schedulers_signal(self) -> None:
         deadline = time.monotonic() + _OWN_SIGNAL_S
         while not self._turns.terminated and time.monotonic() < deadline:
             self._turns.pause(max(0.0, deadline - time.monotonic()))
-        if self._turns.terminated and not os.access(self._cancel_mark, os.F_OK):
+        if self._turns.terminated:
             self._end_as_told()
 
     def _outcome(self) -> Outcome:

@@ -164,7 +164,12 @@ class SlurmEngine:
         if seen.presence is Presence.GONE and JobFolder(self._jobs / ref.job).has_runner():
             # A controller that was killed has forgotten it, or has started it a second time in vain.
             return Observation(presence=Presence.RUNNING, message="Slurm takes it for ended, but it runs")
+        if seen.presence is Presence.WAITING and seen.waits_since is None and self._has_begun(ref):
+            return Observation(presence=Presence.RUNNING)  # since Slurm was asked
         return seen
+
+    def _has_begun(self, ref: Ref) -> bool:
+        return JobFolder(self._jobs / ref.job).events.exists()
 
     def _unlisted(self, ref: Ref, snapshot: Snapshot) -> Observation:
         """Say where a job is that Slurm does not know: not yet, not any more, or its controller has lost it."""
