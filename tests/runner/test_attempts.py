@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,21 @@ def test_a_later_attempt_takes_the_job_from_an_earlier_one(folder_of: Prepare, s
     assert not processes_naming(folder.id)
 
 
+def test_where_locks_are_not_seen_elsewhere_the_newest_runner_has_the_job(
+    folder_of: Prepare, start: Start, finish: Finish
+) -> None:
+    """A controller that has lost the job starts it anew, from 1, on another node of a disk with local locks."""
+    folder = folder_of(GOING_ON)
+    first = start(folder, "--attempt", "1")
+    until_printed(folder, "first")
+    copy = folder.events.with_name("copy")
+    shutil.copy(folder.events, copy)
+    copy.replace(folder.events)  # the first runner has its lock on a file that nobody sees
+    ran = finish(folder, start(folder, "--attempt", "1"))
+    assert ran.log == "first\nsecond, from step 7\n"
+    assert first.wait(5) == EXIT_INTERRUPTED
+
+
 def test_an_earlier_attempt_that_comes_late_is_refused(folder_of: Prepare, start: Start) -> None:
     folder = folder_of(SLEEPER)
     second = start(folder, "--attempt", "2")
@@ -247,7 +263,8 @@ def test_a_script_that_dies_of_the_schedulers_signal_before_the_runner_hears_of_
     """Slurm signals all processes of a job: which of them comes first nobody knows."""
     folder = folder_of("import os, signal\nprint('started', flush=True)\nos.kill(os.getpid(), signal.SIGTERM)\n")
     runner = start(folder, "--attempt", "1")
-    wait_until(lambda: not processes_naming(f"QJOB_JOB_ID={folder.id}") and folder.log(0).exists())
+    until_printed(folder, "started")
+    wait_until(lambda: not processes_naming(f"QJOB_JOB_ID={folder.id}"))
     interrupted(folder, runner)
 
 

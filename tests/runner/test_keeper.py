@@ -203,7 +203,7 @@ def test_what_an_instance_leaves_behind_is_ended(begin: Begin, finish: Finish) -
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("exit 7", 7), ("exit 0", 0), ("kill -9 $$", -9), ("echo no such host >&2; exit 1", 1)]
+    ("text", "code"), [("exit 7", 7), ("exit 0", 0), ("kill -9 $$", 137), ("echo no such host >&2; exit 1", 1)]
 )
 def test_a_launcher_that_dies_at_once(
     folder_of: Prepare, start: Start, finish: Finish, tmp_path: Path, text: str, code: int
@@ -214,7 +214,7 @@ def test_a_launcher_that_dies_at_once(
     folder = folder_of(SLEEPER, instance_config=TWO)
     ran = finish(folder, start(folder, "--attempt", "1", "--launcher", str(path)))
     assert ran.outcome.status is JobStatus.FAILED
-    assert "runner.log" in ran.outcome.reason or code < 0
+    assert "runner.log" in (ran.outcome.reason or "")
     assert ran.outcome.exit_codes == ((code or 1),) * 2
     assert ran.stderr == ("no such host\n" if "host" in text else "")
 

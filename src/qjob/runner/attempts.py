@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from qjob.errors import FolderError
 from qjob.folder import JobFolder, locked
 from qjob.model.event import JobEvent
 from qjob.model.status import EventType
@@ -45,7 +46,10 @@ def numbered(folder: JobFolder, place: Place) -> Place:
     """
     if place.attempt is None:
         return place
-    return replace(place, attempt=max(place.attempt, last_attempt(folder.read_events()) + 1))
+    number = max(place.attempt, last_attempt(folder.read_events()) + 1)
+    if number > max(1, folder.read_attempt()):
+        folder.write_attempt(number)  # also for one whose lock is not seen on this machine
+    return replace(place, attempt=number)
 
 
 def is_superseded(folder: JobFolder, place: Place) -> bool:
@@ -74,7 +78,10 @@ def set_logs_aside(folder: JobFolder, attempt: int) -> None:
 
 def _is_later(folder: JobFolder, attempt: int) -> bool:
     """Return whether there was an attempt before this one, and nobody has begun this one."""
-    return attempt > max(1, last_attempt(folder.read_events()), folder.read_attempt())
+    begun = 0
+    with contextlib.suppress(FolderError):  # damaged: whoever runs the job tells
+        begun = last_attempt(folder.read_events())
+    return attempt > max(1, begun, folder.read_attempt())
 
 
 @contextlib.contextmanager

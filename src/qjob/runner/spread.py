@@ -73,7 +73,9 @@ class SpreadInstances:
         code = os.waitstatus_to_exitcode(wait_status)
         for instance in self._instances:
             if instance.exit_code is None:
-                instance.exit_code, instance.reason = code or 1, f"{_LAUNCHER_LOST} (exit code {code})"
+                # As a shell counts: the launcher's signal is not the script's.
+                instance.exit_code = 128 - code if code < 0 else code or 1
+                instance.reason = f"{_LAUNCHER_LOST} (exit code {code})"
 
     def look(self) -> None:
         for instance in self._instances:

@@ -36,7 +36,7 @@ class Admission:
             return [f"engine 'slurm': {error} Submit where Slurm's commands are, or name another engine."]
         problems = option_problems(self._defaults, known, "[engines.slurm] option")
         problems += option_problems(spec.options, known, "option")
-        problems += [*self._device_problems(spec), *_priority_problems(spec), *remote_input_problems(spec)]
+        problems += [*self._device_problems(spec, known), *_priority_problems(spec), *remote_input_problems(spec)]
         return problems or self._limit_problems(spec)
 
     def _known_options(self) -> frozenset[str]:
@@ -44,7 +44,7 @@ class Admission:
             self._known = known_options(self._slurm.options_help())
         return self._known
 
-    def _device_problems(self, spec: JobSpec) -> list[str]:
+    def _device_problems(self, spec: JobSpec, known: frozenset[str]) -> list[str]:
         if spec.device.startswith("local:"):
             return []
         device = self._devices.get(spec.device)
@@ -53,11 +53,14 @@ class Admission:
                 f"device {spec.device!r}: this Slurm does not know it. Name what a job asks Slurm for, in qjob.toml: "
                 f'[devices."{spec.device}"] slurm = "--licenses=…"; or slurm = "" if it may be used without asking.'
             ]
+        where = f"device {spec.device!r}: slurm = {device.asks!r} in the settings"
         try:
-            parse_asked(device.asks)
+            asked = parse_asked(device.asks)
         except ValueError as error:
-            return [f"device {spec.device!r}: slurm = {device.asks!r} in the settings: {error}."]
-        return []
+            return [f"{where}: {error}."]
+        return option_problems(
+            {name: True if value is None else value for name, value in asked.items()}, known, f"{where}: option"
+        )
 
     def _limit_problems(self, spec: JobSpec) -> list[str]:
         """Say that the partition allows less time than the job wants, where both are known."""

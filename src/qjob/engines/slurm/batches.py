@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.options import merged, parse_asked, to_options
 from qjob.engines.slurm.script import Array, Batch
+from qjob.errors import EngineUnavailable
 from qjob.model.spec import JobSpec
 from qjob.runner.lease import lease_directory
 from qjob.runner_copy import runner_copy
@@ -41,6 +43,7 @@ class Batches:
         devices: those that Slurm knows, by ARN.
         defaults: the settings' options of sbatch.
         words: the engine's own settings.
+        facts: the limits of the cluster.
     """
 
     jobs: Path
@@ -49,6 +52,7 @@ class Batches:
     devices: Mapping[str, SlurmDevice] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     words: Mapping[str, Any] = field(default_factory=dict)
+    facts: ClusterFacts
 
     def of_job(self, name: str, spec: JobSpec, job: str) -> Batch:
         """Return that of a single job. Raises OSError when qjob cannot be copied for the nodes."""
@@ -61,6 +65,7 @@ class Batches:
     def _batch(self, name: str, spec: JobSpec, *, job: str | None = None, array: Array | None = None) -> Batch:
         device = self.devices.get(spec.device)
         asks = {} if device is None else parse_asked(device.asks)
+        options = merged(to_options(self.defaults), asks, to_options(spec.options))
         return Batch(
             name=name,
             spec=spec,
@@ -70,9 +75,18 @@ class Batches:
             runner=runner_copy(self.runners),
             python=str(self.words.get("python", sys.executable)),
             setup=str(self.words.get("setup", "")),
-            options=merged(to_options(self.defaults), asks, to_options(spec.options)),
+            options=options,
+            limit_s=self._limit_s(options.get("partition")),
             lease=None if device is None else self._lease(device, spec.device),
         )
+
+    def _limit_s(self, partition: str | None) -> float | None:
+        """Return the longest run that a partition allows, where that is known."""
+        try:
+            found = self.facts.read().partition(partition)
+        except EngineUnavailable:
+            return None
+        return None if found is None else found.limit_s
 
     def _lease(self, device: SlurmDevice, arn: str) -> Path | None:
         """Return where the holders of a device are numbered: only one that has a single holder can be fenced."""

@@ -20,16 +20,18 @@ class ClusterFacts:
         self._shared = SharedAnswer(
             state / "cluster", lambda: f"{slurm.configuration()}{_BETWEEN}{slurm.partitions()}", _KEPT_S
         )
+        self._known: tuple[float, Cluster] | None = None
 
     def read(self) -> Cluster:
         """Return what is known, at most some minutes old. Raises EngineUnavailable."""
-        return _parsed(self._shared.read())
+        return self._parsed(self._shared.read())
 
     def ask(self) -> Cluster:
         """Return what is so now. Raises EngineUnavailable."""
-        return _parsed(self._shared.ask())
+        return self._parsed(self._shared.ask())
 
-
-def _parsed(answer: Answer) -> Cluster:
-    configuration, _, partitions = answer.text.partition(_BETWEEN)
-    return parse_cluster(configuration, partitions)
+    def _parsed(self, answer: Answer) -> Cluster:
+        if self._known is None or self._known[0] != answer.asked_at:
+            configuration, _, partitions = answer.text.partition(_BETWEEN)
+            self._known = (answer.asked_at, parse_cluster(configuration, partitions))
+        return self._known[1]

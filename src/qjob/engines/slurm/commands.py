@@ -32,7 +32,7 @@ _LATER = (
 )
 """What a client says when the controller cannot be reached now."""
 _KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "SLURM_CONF")
-_KEPT_FAMILIES = ("SBATCH_", "SQUEUE_", "LC_")
+_KEPT_FAMILIES = ("LC_",)
 _IDS_AT_ONCE = 400
 
 
@@ -42,8 +42,9 @@ class Slurm:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Use the cluster of an environment.
 
-        Of its variables only those are passed on that concern Slurm's clients or every program: what a user has
-        set, a job gets by its folder, and the variables of a job in which this is would mislead sbatch.
+        Of its variables only those are passed on that tell where the cluster is, or concern every program. What a
+        user has set, a job gets by its folder; the variables of a job in which this is would mislead sbatch; and
+        SBATCH_ and SQUEUE_ variables go before what the script and the question say.
         """
         kept = {name: value for name, value in environment.items() if name in _KEPT or name.startswith(_KEPT_FAMILIES)}
         self._environment = kept | {"SLURM_TIME_FORMAT": "%s"}
@@ -136,6 +137,8 @@ class Slurm:
             )
         except FileNotFoundError as error:
             raise EngineUnavailable(f"{command[0]} is not on the PATH of this machine: is it a login node?") from error
+        except OSError as error:
+            raise EngineUnavailable(f"{command[0]} cannot be started: {error}.") from error
         except subprocess.TimeoutExpired as error:
             raise EngineUnavailable(f"{command[0]} has not answered for {timeout_s:g} s.") from error
         if done.returncode == 0:

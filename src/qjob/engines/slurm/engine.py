@@ -16,7 +16,7 @@ from qjob.engines.slurm.cluster import facts
 from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
 from qjob.engines.slurm.handover import Key, Ref, parse_ref
-from qjob.engines.slurm.options import OWN_WORDS
+from qjob.engines.slurm.options import OWN_WORDS, environment_defaults
 from qjob.engines.slurm.queue_view import QueueView, Snapshot
 from qjob.engines.slurm.rows import Row
 from qjob.engines.slurm.states import observation_of
@@ -57,21 +57,29 @@ class SlurmEngine:
             runners: where copies of qjob for the nodes lie, on the same disk.
             leases: where the holders of devices are numbered, on the same disk.
             environment: the environment variables of this process.
-            words: the settings of ``[engines.slurm]``.
+            words: the settings of ``[engines.slurm]``; they go before SBATCH_ACCOUNT and its like.
             devices: those that Slurm knows, by ARN.
             settle_s: how long the shared disk may hide a file that was written elsewhere, in seconds.
 
         Raises SettingsError.
         """
-        words = dict(words or {})
+        words = environment_defaults(environment) | dict(words or {})
         own = {name: words.pop(name) for name in OWN_WORDS if name in words}
         devices = dict(devices or {})
-        batches = Batches(jobs=jobs, runners=runners, leases=leases, devices=devices, defaults=words, words=own)
         self._jobs = jobs
         self._settle_s = settle_s
         self._slurm = Slurm(environment)
         self._queue = QueueView(self._slurm, state, _poll_s(own))
         self._facts = ClusterFacts(self._slurm, state)
+        batches = Batches(
+            jobs=jobs,
+            runners=runners,
+            leases=leases,
+            devices=devices,
+            defaults=words,
+            words=own,
+            facts=self._facts,
+        )
         self._admission = Admission(self._slurm, self._facts, words, devices)
         self._submitting = Submitting(self._slurm, self._queue, self._facts, batches)
         self._cancelling = Cancelling(self._slurm, self._queue, state, jobs)
@@ -149,11 +157,14 @@ class SlurmEngine:
             for ref in missing
             if snapshot.unseen_s(ref) < kept_s and not JobFolder(self._jobs / ref.job).cancel_mark.exists()
         ]
-        if lost:
-            self._submitting.hand_over_again(lost, snapshot.asked_at)
         since = datetime.fromtimestamp(snapshot.asked_at, UTC)
         message = "Slurm, whose controller had lost it; it was handed over again"
-        return {ref.key: Observation(presence=Presence.WAITING, message=message, waits_since=since) for ref in lost}
+        waits = Observation(presence=Presence.WAITING, message=message, waits_since=since)
+        trouble = self._submitting.hand_over_again(lost, snapshot.asked_at)
+        return {
+            ref.key: Observation(presence=Presence.UNKNOWN, message=trouble[ref.key]) if ref.key in trouble else waits
+            for ref in lost
+        }
 
     def _observation(self, ref: Ref, snapshot: Snapshot, ended: Mapping[Key, Row]) -> Observation:
         row = snapshot.rows.get(ref.key) or ended.get(ref.key)

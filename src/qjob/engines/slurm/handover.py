@@ -46,6 +46,10 @@ class Handover:
     jobs: Mapping[int, str] = field(default_factory=dict)
     again_at: int | None = None
 
+    def called_at(self, at: float) -> Handover:
+        """Return the same, with the time of another call: the one before has not reached Slurm."""
+        return replace(self, at=int(at))
+
     def handed_over_again(self, at: float) -> Handover:
         """Return the same, handed over once more."""
         return replace(self, again_at=int(at))

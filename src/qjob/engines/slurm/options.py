@@ -58,6 +58,7 @@ _SUMMED = ("licenses", "gres", "dependency")
 """What several sides may ask for: one list with commas, as of two such options only the last counts."""
 _OPPOSITES = {"requeue": "no-requeue"}
 """What ``false`` stands for where it is not the same as saying nothing: qjob asks for requeueing itself."""
+_OF_ENVIRONMENT = ("account", "constraint", "gres", "partition", "qos", "reservation")
 _LONG = re.compile(r"--([a-z][a-z0-9-]*)")
 _VALUE_PROBLEM = "a text of one line, a number or true is expected"
 
@@ -98,6 +99,15 @@ def to_options(given: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
+def environment_defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that a user of sbatch has in the environment, as ``SBATCH_ACCOUNT``.
+
+    sbatch itself would put them before those of a script.
+    """
+    names = {f"SBATCH_{option.upper()}": option for option in _OF_ENVIRONMENT} | {"SBATCH_TIMELIMIT": "time"}
+    return {option: environment[name] for name, option in names.items() if environment.get(name)}
+
+
 def parse_asked(text: str) -> dict[str, str | None]:
     """Return the options in a device's ``slurm`` setting, as ``--licenses=qpu1:1``. Raises ValueError."""
     options: dict[str, str | None] = {}
@@ -120,7 +130,8 @@ def merged(*layers: Options) -> dict[str, str | None]:
     for layer in layers:
         for name, value in layer.items():
             if name in _SUMMED and options.get(name) and value:
-                options[name] = f"{options[name]},{value}"
+                # A licence that is named twice is refused.
+                options[name] = ",".join(dict.fromkeys([*str(options[name]).split(","), *value.split(",")]))
             else:
                 options[name] = value
     return options

@@ -48,6 +48,7 @@ class QueueView:
     def ended(self, refs: Sequence[Ref]) -> Mapping[Key, Row]:
         """Return what the accounting says of jobs that have left the queue; what it does not know is left out.
 
+        So is what it takes for running: it never hears of the end of a job that its controller has lost.
         An answer is remembered for some minutes, also that there was none.
         """
         known = self._remembered()
@@ -68,7 +69,7 @@ class QueueView:
             raise
         except EngineError:  # the database is away, or does not want to
             return {}
-        return _by_key(parse_accounting(text))
+        return _by_key(row for row in parse_accounting(text) if PRESENCES.get(row.state) is Presence.GONE)
 
     def _remembered(self) -> dict[str, dict[str, Any]]:
         try:
@@ -124,7 +125,9 @@ class Snapshot:
 
     def missing_since(self, ref: Ref) -> float:
         """Return since when it is known that the queue does not have a job, in seconds since 1970."""
-        times = [asked for asked, rows in self._answers if ref.key not in rows and asked > ref.submitted_at]
+        times = [
+            asked for asked, rows in self._answers if ref.key not in rows and asked > ref.submitted_at + _CLOCK_SKEW_S
+        ]
         return times[-1] if times else self._answers[0][0]
 
 

@@ -48,6 +48,7 @@ class Batch:
         setup: lines of shell that come before it.
         options: of sbatch: the settings', the device's and the job's, merged.
         lease: the directory of the device that the job holds alone.
+        limit_s: the longest run that the partition allows; None for no limit, or where that is not known.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Batch:
     setup: str = ""
     options: Options = field(default_factory=dict)
     lease: Path | None = None
+    limit_s: float | None = None
 
 
 def batch_script(batch: Batch) -> str:
@@ -92,7 +94,9 @@ def _our_options(batch: Batch) -> dict[str, str | None]:
     if not {"requeue", "no-requeue"} & set(batch.options):
         options["requeue"] = None
     if spec.stopping_condition != StoppingCondition():
-        options["time"] = str(minutes_for(spec.stopping_condition.maxRuntimeInSeconds, spec.grace_s))
+        wanted = minutes_for(spec.stopping_condition.maxRuntimeInSeconds, spec.grace_s)
+        # What asks for more than its partition allows waits for ever, also if it is the room for ending well.
+        options["time"] = str(wanted if batch.limit_s is None else min(wanted, max(1, int(batch.limit_s // 60))))
     if spec.instance_count > 1:
         options["ntasks"] = str(spec.instance_count)
     if spec.priority < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from qjob.atomic import write_whole
 from qjob.engines.slurm.batches import Batches
 from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
-from qjob.engines.slurm.handover import Handover, Ref, arrays, read_handover, single, write_handover
+from qjob.engines.slurm.handover import Handover, Key, Ref, arrays, read_handover, single, write_handover
 from qjob.engines.slurm.queue_view import QueueView
 from qjob.engines.slurm.rows import PREFIX
 from qjob.engines.slurm.script import Array, Batch, batch_script
@@ -46,10 +47,10 @@ class Submitting:
         known = read_handover(files.note)
         if known is not None and known.slurm_id is not None:
             return known.refs()
-        wanted = known or single(folder.id, time.time())
         number = None if known is None else self._settled(known, has_begun=folder.events.exists())
-        if number is not None:
-            return _noted(files, wanted.with_number(number)).refs()
+        if known is not None and number is not None:
+            return _noted(files, known.with_number(number)).refs()
+        wanted = single(folder.id, time.time())
         return self._call(files, wanted, self._batches.of_job(wanted.name, spec, folder.id)).refs()
 
     def submit_sweep(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> dict[str, str]:
@@ -62,53 +63,61 @@ class Submitting:
         if spec.sweep_point is None:
             raise ValueError(f"job {jobs[0][0].id} is of no sweep")
         shared = sweep_folder(self._jobs, spec.sweep_point.sweep)
-        earlier = [self._settled_part(shared, part, known, spec) for part, known in enumerate(_handovers(shared))]
-        refs = {job: ref for known in earlier for job, ref in known.refs().items()}
         points = {each.sweep_point.number: folder.id for folder, each in jobs if each.sweep_point is not None}
-        missing = {number: job for number, job in points.items() if job not in refs}
-        for done in self._submit_parts(shared, missing, spec, first=len(earlier)):
-            refs |= done.refs()
-        return refs
+        done: list[Handover] = []
+        try:
+            for part, known in enumerate(_handovers(shared)):
+                done.append(self._settled_part(shared, part, known, spec, _last_number(done)))
+            known_jobs = {job for handover in done for job in handover.jobs.values()}
+            missing = {number: job for number, job in points.items() if job not in known_jobs}
+            for part, new in enumerate(self._arrays(shared, missing, len(done)), start=len(done)):
+                done.append(self._call(_part_files(shared, part), new, self._batch(new, spec, _last_number(done))))
+        except SubmitError:
+            self._take_back(shared, done, set(points.values()))
+            raise
+        return {job: ref for handover in done for job, ref in handover.refs().items()}
 
-    def hand_over_again(self, lost: Sequence[Ref], known_at: float) -> None:
+    def hand_over_again(self, lost: Sequence[Ref], known_at: float) -> dict[Key, str]:
         """Hand over jobs that a controller has accepted and forgotten, as the listing of that time shows.
 
-        Once, whoever notices. Those that have begun go on from their checkpoints. Raises EngineUnavailable,
-        SubmitError, FolderError or OSError.
+        Once, whoever notices. Those that have begun go on from their checkpoints. Returns why, for those that could
+        not be handed over. Raises EngineUnavailable.
         """
         names: dict[str, list[Ref]] = {}
         for ref in lost:
             names.setdefault(ref.key.name, []).append(ref)
+        trouble: dict[Key, str] = {}
         for refs in names.values():
-            self._once_more(refs, known_at)
+            try:
+                self._once_more(refs, known_at)
+            except (SubmitError, FolderError, OSError) as error:  # one job must not hide the others
+                trouble.update(
+                    (ref.key, f"Slurm has lost it, and it cannot be handed over again: {error}") for ref in refs
+                )
+        return trouble
 
     def handed_over_at(self, ref: Ref) -> float:
-        """Return when a job was handed over last, in seconds since 1970. Raises FolderError."""
-        known = read_handover(self._files_of(ref).note)
+        """Return when a job was handed over last, in seconds since 1970, as far as that can be read."""
+        known = None
+        with contextlib.suppress(FolderError):
+            known = read_handover(self._files_of(ref).note)
         return ref.submitted_at if known is None else max(ref.submitted_at, known.again_at or 0)
 
-    def _submit_parts(
-        self, shared: SweepFolder, missing: Mapping[int, str], spec: JobSpec, first: int
-    ) -> list[Handover]:
-        done: list[Handover] = []
-        for part, new in enumerate(self._arrays(shared, missing, first), start=first):
-            # Each array has a throttle of its own: only one after the other they keep the sweep's.
-            after = done[-1].slurm_id if done and _concurrency(spec) is not None else None
-            try:
-                done.append(self._call(_part_files(shared, part), new, self._batch(new, spec, after)))
-            except SubmitError:
-                self._slurm.take_out([str(each.slurm_id) for each in done])
-                for taken_back in range(first, part):
-                    _part_files(shared, taken_back).note.unlink(missing_ok=True)
-                raise
-        return done
+    def _take_back(self, shared: SweepFolder, done: Sequence[Handover], jobs: set[str]) -> None:
+        """Take arrays of these jobs out of the queue again, as whoever submits them is told that none was started."""
+        for part, handover in enumerate(done):
+            if jobs & set(handover.jobs.values()):
+                self._slurm.take_out([str(handover.slurm_id)])
+                _part_files(shared, part).note.unlink(missing_ok=True)
 
     def _arrays(self, shared: SweepFolder, missing: Mapping[int, str], first: int) -> Iterator[Handover]:
         if missing:
             size = max(1, self._facts.read().array_size)
             yield from arrays(shared.id, missing, first, size, time.time())
 
-    def _settled_part(self, shared: SweepFolder, part: int, known: Handover, spec: JobSpec) -> Handover:
+    def _settled_part(
+        self, shared: SweepFolder, part: int, known: Handover, spec: JobSpec, after: int | None
+    ) -> Handover:
         """Return what an earlier call handed over; one that was cut short is settled first."""
         if known.slurm_id is not None:
             return known
@@ -117,10 +126,13 @@ class Submitting:
         files = _part_files(shared, part)
         if number is not None:
             return _noted(files, known.with_number(number))
-        return self._call(files, known, self._batch(known, spec, None))
+        return self._call(files, known.called_at(time.time()), self._batch(known, spec, after))
 
     def _batch(self, handover: Handover, spec: JobSpec, after: int | None) -> Batch:
-        array = Array(jobs=handover.jobs, at_a_time=_concurrency(spec), after=after)
+        """Return an array, after another one where the sweep has a limit: each array has a throttle of its own."""
+        concurrency = _concurrency(spec)
+        after = None if concurrency is None else after
+        array = Array(jobs=handover.jobs, at_a_time=concurrency, after=after)
         return self._batches.of_array(handover.name, spec, array)
 
     def _settled(self, handover: Handover, *, has_begun: bool) -> int | None:
@@ -191,6 +203,11 @@ def _part_files(shared: SweepFolder, part: int) -> _Files:
 def _noted(files: _Files, handover: Handover) -> Handover:
     write_handover(files.note, handover)
     return handover
+
+
+def _last_number(done: Sequence[Handover]) -> int | None:
+    """Return Slurm's number of the last array that Slurm knows; one that it has forgotten nobody can wait for."""
+    return next((handover.slurm_id for handover in reversed(done) if handover.slurm_id), None)
 
 
 def _concurrency(spec: JobSpec) -> int | None:
