@@ -199,6 +199,7 @@ def _facts(data: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     yield "Time limit", duration_text(data["stoppingCondition"]["maxRuntimeInSeconds"])
     yield "Device", "none" if device == _NO_DEVICE else device
     yield "Engine", ours["engine"]
+    yield "Ref", "" if ours["engine"] == "local" else ours["ref"] or ""
     yield "Host", ours["host"] or ""
     yield "Python", " at ".join(filter(None, (ours["python"], ours["interpreter"])))
     yield "Source", data["algorithmSpecification"]["scriptModeConfig"]["s3Uri"]
@@ -213,7 +214,7 @@ def _facts(data: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
 
 def _waits_for(queue: Mapping[str, str]) -> str:
     if queue["position"] == "None":
-        return ""
+        return queue.get("message", "")
     return f"position {queue['position']}: {queue.get('message', '')}".removesuffix(": ")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from qjob.request import Request, prepare
 from qjob.store.store import Query
 from qjob.sweep_handle import Sweep
 from qjob.sweep_request import prepare_sweep
+from slurm_cluster import accounting_problem
 from slurm_lab import FAR_S, Lab, ended, steadily
 
 pytestmark = [pytest.mark.live, pytest.mark.fault]
@@ -296,3 +298,40 @@ def test_a_submitter_that_is_killed_leaves_one_job(lab: Lab) -> None:
     jobs = [Job(record.id, service=service) for record in service.find(Query())]
     assert [ended(job) for job in jobs] == ["COMPLETED"] * len(jobs)
     assert counted.read_text() == "x" * len(jobs)
+
+
+def test_what_slurm_has_forgotten_its_accounting_knows(new_lab: Callable[..., Lab]) -> None:
+    if problem := accounting_problem():
+        pytest.skip(problem)
+    lab = new_lab(accounting=True, MinJobAge=2)
+    cancelled, killed = lab.submit(SLEEPER), lab.submit(SLEEPER)
+    for job in (cancelled, killed):
+        lab.until_printed(job, "started")
+    lab.cluster.run("scancel", f"--name=qjob-{cancelled.id}")
+    os.kill(lab.folder(killed).read_events()[0].detail["pid"], signal.SIGKILL)
+    names = {f"qjob-{job.id}" for job in (cancelled, killed)}
+    wait_until(lambda: not any(row.name in names for row in lab.rows()), FAR_S)
+    assert (ended(cancelled), ended(killed)) == ("CANCELLED", "FAILED")
+    assert "not by qjob" in cancelled.metadata()["failureReason"]
+    assert "(Slurm: FAILED 0:9 on n" in killed.metadata()["failureReason"]
+
+
+def test_a_job_that_fills_the_disk_fails_and_says_so(lab: Lab, tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    point = tmp_path / "small"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(point)], check=True)
+    try:
+        small = replace(lab, home=point / "home")
+        job = small.submit(
+            "import time\n"
+            "from qjob.runtime import save_job_result\n"
+            "save_job_result({'step': 1})\n"
+            "while True: print('x' * 100_000)\n"
+        )
+        assert ended(job) == "FAILED"
+        assert re.search("disk is full|No space left", job.metadata()["failureReason"])
+        assert job.result(partial=True) == {"step": 1}
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=True)

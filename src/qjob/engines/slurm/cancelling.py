@@ -50,6 +50,8 @@ class Cancelling:
             self._slurm.tell_to_end(_tasks([row for _, row in found if _is_in(row, Presence.RUNNING)]))
             told.update((ref.job, time.time()) for ref in due)
         self._queue.note_act()
+        if by_force:
+            self._queue.look_now()  # what was taken out has ended: whoever cancelled it hears so at once
 
     def _is_overdue(self, ref: Ref) -> bool:
         """Return whether a runner has had its time to end the job."""
