@@ -143,6 +143,7 @@ IMPORTS_BY_NAME = {
     ("braket/pickling.py", "import_module"): "the modules that the user names, to take them along",
     ("cli/main.py", "import_module"): "a command is imported when it is used",
     ("engines/local/imports.py", "import_module"): "what jobs import",
+    ("engines/ray/spread.py", "import_module"): "Ray, which only this program on the cluster needs",
     ("devices.py", "import_module"): "the SDK that the device's name asks for",
     ("runtime/optional.py", "import_module"): "numpy and its like, where the user's values are theirs",
     ("runner/binding.py", "import_module"): "the user's module",

@@ -143,7 +143,24 @@ def _slurm(settings: Settings) -> Engine:
     return engine
 
 
+def _ray(settings: Settings) -> Engine:
+    module: Any = import_module("qjob.engines.ray.engine")
+    engine: Engine = module.RayEngine(
+        settings.engine_state("ray"),
+        settings.jobs,
+        runners=settings.runners,
+        leases=settings.leases,
+        words=settings.engines.get("ray", {}),
+        devices={
+            arn: module.RayDevice(asks=device.ray, lease=device.lease)
+            for arn, device in settings.devices.items()
+            if device.ray is not None
+        },
+    )
+    return engine
+
+
 ENTRY_POINTS = "qjob.engines"
 """The group of entry points by which packages bring engines: each names a function of the settings."""
-ENGINES: dict[str, _EngineMaker] = {"local": _local, "slurm": _slurm}
+ENGINES: dict[str, _EngineMaker] = {"local": _local, "ray": _ray, "slurm": _slurm}
 """Every engine of ours and how it is built; its module is imported only then."""

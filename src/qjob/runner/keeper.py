@@ -1,7 +1,7 @@
 """``python -m qjob.runner.keeper FOLDER [NUMBER]``: look after one instance of a job, beside it on its machine.
 
 A scheduler's launcher starts one for each instance, see `qjob.runner.spread`. The number is by default that of the
-launcher's process, in Slurm's or Open MPI's words. The keeper is to its instance what the runner is to those on its
+launcher's process, in Slurm's or Open MPI's words; which instances share a machine is known in ours as well. The keeper is to its instance what the runner is to those on its
 own machine: its parent, the keeper of its log, its end, and the one who tells how it ended.
 """
 
@@ -23,8 +23,9 @@ from qjob.runner.place import MEETING, scheduler_variables
 from qjob.runner.turns import Turns
 
 _NUMBER = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
-_LOCAL_RANK = ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
-_NODE = ("SLURM_NODEID",)
+_LOCAL_RANK = ("QJOB_LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
+_LOCAL_SIZE = ("QJOB_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")
+_NODE = ("QJOB_NODE_RANK", "SLURM_NODEID")
 _LOOK_S = 0.5
 _STRAGGLERS_GRACE_S = 2.0
 
@@ -84,7 +85,13 @@ def _meeting(environment: Mapping[str, str]) -> Meeting | None:
 
 
 def _local_size(environment: Mapping[str, str], node: int) -> int | None:
-    """Return how many instances run on this machine, from Slurm's ``2(x3),1``: two on three nodes, one on the next."""
+    """Return how many instances run on this machine, as the launcher says.
+
+    Slurm says ``2(x3),1`` for two on three nodes and one on the next.
+    """
+    told = _first(environment, _LOCAL_SIZE)
+    if told is not None:
+        return told
     sizes: list[int] = []
     for part in filter(None, environment.get("SLURM_STEP_TASKS_PER_NODE", "").split(",")):
         size, _, times = part.partition("(x")

@@ -1,0 +1,62 @@
+"""The tests of tests/live/ray, run with a real Ray of two nodes in namespaces of its own.
+
+They are one process, for the cluster takes a quarter of a minute to start. There is a test here for each of their
+files.
+"""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ray_cluster import ray_problem, run_inside
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = sorted(path.name for path in (ROOT / "tests/live/ray").glob("test_*.py"))
+LONGEST_S = 900.0
+
+pytestmark = [pytest.mark.live, pytest.mark.fault]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """What the tests inside have said.
+
+    Attributes:
+        output: all that they printed.
+        results: by file, the name of each test and its failure; empty where it passed.
+    """
+
+    output: str
+    results: dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    if problem := ray_problem():
+        pytest.skip(problem)
+    report = tmp_path_factory.mktemp("ray") / "report.xml"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}", f"--rootdir={ROOT}"]
+    done = run_inside([sys.executable, "-m", "pytest", *options, str(ROOT / "tests/live/ray")], LONGEST_S)
+    return Suite(output=done.stdout, results=_results(report) if report.exists() else {})
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_with_a_real_ray(suite: Suite, file: str) -> None:
+    results = suite.results.get(file, {})
+    failed = {name: text for name, text in results.items() if text}
+    assert results, suite.output
+    assert not failed, f"{len(failed)} of {len(results)} failed: {', '.join(failed)}\n" + "\n".join(failed.values())
+
+
+def _results(report: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        module = next(part for part in case.get("classname", "").split(".") if part.startswith("test_"))
+        troubles = [each.text or "no reason is given" for each in case if each.tag in ("failure", "error")]
+        found.setdefault(f"{module}.py", {})[case.get("name", "")] = "\n".join(troubles)
+    return found
