@@ -113,7 +113,7 @@ def test_the_place_in_the_queue_is_told(scene: Scene, submitted: Submitted) -> N
     ("queue", "text"),
     [
         (QueueInfo(), ""),
-        (QueueInfo(message="not known where"), ""),
+        (QueueInfo(message="a free node"), "Waiting for a free node"),
         (QueueInfo(position=1), "Job queue position: 1"),
         (QueueInfo(position=2, message="2 of 2 slots are taken"), "Job queue position: 2 (2 of 2 slots are taken)"),
     ],
@@ -305,7 +305,7 @@ def test_what_cannot_be_submitted_is_not(home: Settings, tmp_path: Path) -> None
     with pytest.raises(InvalidInput) as refusal:
         qjob.submit(script, name="-", engine="", hyperparameters={"": 1})
     assert len(refusal.value.problems) == 3
-    with pytest.raises(InvalidInput, match="engine 'nope': there is local"):
+    with pytest.raises(InvalidInput, match="engine 'nope': there are local, ray, slurm"):
         qjob.submit(script, engine="nope")
     with pytest.raises(JobNotFound):
         qjob.submit(script, copy_checkpoints_from_job="no-such")

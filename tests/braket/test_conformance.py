@@ -53,7 +53,7 @@ def test_everything_that_braket_hands_out_is_there() -> None:
 def test_the_decorator_takes_what_brakets_takes() -> None:
     ours, theirs = parameters(qjob.braket.hybrid_job), parameters(published.hybrid_job)
     assert theirs.keys() - ours.keys() == set()
-    assert ours.keys() - theirs.keys() == {"bare", "engine", "python"}
+    assert ours.keys() - theirs.keys() == {"bare", "engine", "options", "python"}
     differing = {name for name in theirs if ours[name].default != theirs[name].default}
     # device may be left out; a logger is looked up when one is needed; the format is the same by its value.
     assert differing == {"device", "logger"}

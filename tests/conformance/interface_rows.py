@@ -56,8 +56,8 @@ INTERFACE = Table(
             f"parameters(LocalQuantumJob.create)[{len(_OF_CREATE)}:]",
             ours=_words(
                 "wait_until_complete=False instance_config=None distribution=None stopping_condition=None "
-                "copy_checkpoints_from_job=None tags=None logger=None quiet=False reservation_arn=None engine='local' "
-                "dependencies=None python=None"
+                "copy_checkpoints_from_job=None tags=None logger=None quiet=False reservation_arn=None "
+                "engine=None options=None dependencies=None python=None"
             ),
             published=[],
             why="what only Braket's AwsQuantumJob takes can be given here too, then what is ours",
