@@ -1,4 +1,7 @@
-"""Write the tables of docs/clusters.md from the engine's own: ``python docs/generate_clusters.py``. A test keeps them true."""
+"""Write the tables of docs/clusters.md from the engine's own: ``python docs/generate_clusters.py``.
+
+A test keeps them true.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """``python -m qjob.runner.keeper FOLDER [NUMBER]``: look after one instance of a job, beside it on its machine.
 
 A scheduler's launcher starts one for each instance, see `qjob.runner.spread`. The number is by default that of the
-launcher's process, in Slurm's or Open MPI's words; which instances share a machine is known in ours as well. The keeper is to its instance what the runner is to those on its
-own machine: its parent, the keeper of its log, its end, and the one who tells how it ended.
+launcher's process, in Slurm's or Open MPI's words; which instances share a machine is known in ours as well. The
+keeper is to its instance what the runner is to those on its own machine: its parent, the keeper of its log, its end,
+and the one who tells how it ended.
 """
 
 from __future__ import annotations
