@@ -1,4 +1,4 @@
-"""submitit's local executor, as a peer: github.com/facebookincubator/submitit."""
+"""submitit's executors, as peers: github.com/facebookincubator/submitit."""
 
 from __future__ import annotations
 
@@ -17,5 +17,21 @@ def local_executor(directory: Path) -> Iterator[Program]:
 
     Raises PeerMissing.
     """
-    with program([python_with("submitit>=1.5"), str(_PROGRAM), str(directory)]) as running:
+    with _executor("local", directory) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def slurm_executor(directory: Path) -> Iterator[Program]:
+    """Have one for the Slurm that SLURM_CONF names; it answers with the seconds from submit to a line in the output.
+
+    Raises PeerMissing.
+    """
+    with _executor("slurm", directory) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _executor(kind: str, directory: Path) -> Iterator[Program]:
+    with program([python_with("submitit>=1.5"), str(_PROGRAM), kind, str(directory)]) as running:
         yield running

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-_NOT_NEEDED = ("cli", "server", "__pycache__")
+_NOT_NEEDED = ("cli", "server")
+_COMPILED = "__pycache__"
 
 
 def runner_copy(directory: Path) -> Path:
@@ -30,6 +31,7 @@ def runner_copy(directory: Path) -> Path:
 def _make(copy: Path) -> None:
     unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
+    # What is compiled goes along, with the times that make it count: the first job need not compile it.
     shutil.copytree(PACKAGE, unfinished / "qjob", ignore=shutil.ignore_patterns(*_NOT_NEEDED))
     try:
         unfinished.rename(copy)
@@ -43,7 +45,7 @@ def _make(copy: Path) -> None:
 def _content_hash() -> str:
     digest = hashlib.sha256()
     for folder, names, files in os.walk(PACKAGE):
-        names[:] = sorted(set(names) - set(_NOT_NEEDED))
+        names[:] = sorted(set(names) - {*_NOT_NEEDED, _COMPILED})
         for file in sorted(files):
             path = Path(folder, file)
             digest.update(f"{path.relative_to(PACKAGE)}\0".encode())

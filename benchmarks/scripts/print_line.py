@@ -1,0 +1,3 @@
+"""Print a line."""
+
+print("first line")
