@@ -34,7 +34,7 @@ def test_it_has_what_a_job_needs_and_no_command_line(runners: Path) -> None:
     assert {"__init__.py", "runner/__main__.py", "runner/keeper.py", "runtime/__init__.py", "folder.py"} <= there
     assert not any(name.startswith("cli/") for name in there)
     assert there <= files_below(PACKAGE)
-    assert not list(copy.rglob("__pycache__"))
+    assert not [path for path in copy.rglob("*") if path.suffix not in ("", ".py", ".pyc", ".sql", ".typed")]
 
 
 def test_it_is_made_once(runners: Path) -> None:

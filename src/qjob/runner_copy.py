@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 _NOT_NEEDED = ("cli", "server")
 _COMPILED = "__pycache__"
+_BEING_COMPILED = "*.pyc.*"  # by another process, for some microseconds
 
 
 def runner_copy(directory: Path) -> Path:
@@ -32,7 +33,7 @@ def _make(copy: Path) -> None:
     unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
     # What is compiled goes along, with the times that make it count: the first job need not compile it.
-    shutil.copytree(PACKAGE, unfinished / "qjob", ignore=shutil.ignore_patterns(*_NOT_NEEDED))
+    shutil.copytree(PACKAGE, unfinished / "qjob", ignore=shutil.ignore_patterns(*_NOT_NEEDED, _BEING_COMPILED))
     try:
         unfinished.rename(copy)
     except OSError:
