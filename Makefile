@@ -5,6 +5,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	echo $$python; break; fi; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check
+# One worker has the tests that need a cluster and mostly wait, the other one all others; see tests/conftest.py.
+PYTEST = .venv/bin/pytest -q -n 2 --dist loadgroup
 SAY = @printf '\n== %s\n'
 
 .PHONY: help
@@ -27,7 +29,7 @@ clusters: setup .venv/.clusters ## install what the tests with a real Slurm and 
 
 .PHONY: test
 test: setup clusters ## run all tests
-	.venv/bin/pytest -q
+	$(PYTEST)
 
 .PHONY: check
 check: setup clusters ## all that CI checks: format, lint, types, layers, tests and docs
@@ -40,7 +42,7 @@ check: setup clusters ## all that CI checks: format, lint, types, layers, tests 
 	$(SAY) 'layers: lint-imports'
 	@.venv/bin/lint-imports --no-logo
 	$(SAY) 'tests, also of the docs: pytest'
-	@.venv/bin/pytest -q
+	@$(PYTEST)
 
 .PHONY: bench
 bench: setup ## measure, also against others, into docs/benchmarks.md; ARGS=--quick for a first look
