@@ -101,6 +101,7 @@ class FakeSlurm:
         the first. ``deaf``: jobs are taken, and nobody is told. ``kills``: jobs are taken, and who submits is killed.
         ``babbles``: sbatch prints no number. ``federated``: it prints the cluster's name too.
         """
+        (self.state / "submit" / "trouble").unlink(missing_ok=True)  # what went wrong before is long ago
         self.tell(**{"moods.json": json.dumps(moods)})
 
     def queue(self) -> list[dict[str, Any]]:

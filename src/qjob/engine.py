@@ -42,6 +42,7 @@ class Observation:
         certain: False when a shared disk may still hide the outcome of a job that is GONE; it then
             takes two such observations some time apart.
         waits_since: WAITING, of a job that was put back into the queue: when that was.
+        ended_at: GONE: when it ended, where the engine knows.
         ended_as: GONE: how it ended, as far as the engine knows better than that it FAILED: CANCELLED by
             somebody who went to the engine itself.
     """
@@ -52,6 +53,7 @@ class Observation:
     certain: bool = True
     waits_since: datetime | None = None
     ended_as: JobStatus = JobStatus.FAILED
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -201,15 +201,16 @@ class Job(QuantumJob):
     def move(self, engine: str, *, options: Mapping[str, Any] | None = None, name: str | None = None) -> Job:
         """End this job and submit it to another engine, where it goes on from its checkpoints; return the new job.
 
-        The other engine is asked first. This job gets SIGTERM and its grace period to save what it has; without
-        checkpoints the new one starts from the beginning.
+        Options, device and limits are looked at first. This job gets SIGTERM and its grace period to save what it
+        has; without checkpoints the new one starts from the beginning.
 
         Args:
             engine: where it goes on.
             options: that engine's own words.
             name: the new job's name.
 
-        Raises JobStateError when it has completed, InvalidInput when the other engine does not take it.
+        Raises JobStateError when it has completed, InvalidInput when the other engine does not take it, and
+        SubmitError when its scheduler refused it: the job goes on where it was then.
         """
         record = move_job(self._service, self._id, Changes(engine=engine, options=options, name=name))
         return Job(record.id, service=self._service)

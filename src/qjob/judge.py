@@ -85,7 +85,11 @@ def _ending(record: JobRecord, findings: Findings, mark: CancelMark | None, now:
         return None
     if mark is not None:
         return JobEvent(type=EventType.CANCELLED, time=now, message=_cancelled_message(mark))
-    return JobEvent(type=EventType(observation.ended_as), time=now, message=_vanished(record, findings, observation))
+    ended_at = min(now, observation.ended_at or now)
+    if any(event.time > ended_at for event in (*record.events, *findings.events)):
+        ended_at = now  # by another clock
+    message = _vanished(record, findings, observation)
+    return JobEvent(type=EventType(observation.ended_as), time=ended_at, message=message)
 
 
 def _vanished(record: JobRecord, findings: Findings, observation: Observation) -> str:

@@ -6,7 +6,7 @@ engine takes it is asked before anything is ended.
 
 from __future__ import annotations
 
-from qjob.errors import InvalidInput, JobStateError
+from qjob.errors import InvalidInput, JobStateError, SubmitError
 from qjob.model.record import JobRecord
 from qjob.model.status import JobStatus
 from qjob.model.sweep import SweepRecord
@@ -19,7 +19,9 @@ def move_job(service: Service, job_id: str, changes: Changes) -> JobRecord:
     """End a job and submit it to another engine, where it goes on from its checkpoints; return the new one's record.
 
     Raises JobStateError when it has completed, InvalidInput when the other engine does not take it; nothing was
-    ended then. A job that completes while it is being ended is not submitted again: that is a JobStateError too.
+    ended then. What only the engine's own scheduler knows, it may refuse later: then the job goes on where it was, and
+    that is a SubmitError. A job that completes while it is being ended is not submitted again: that is a
+    JobStateError too.
     """
     record = service.record(job_id)
     _raise_if_completed(record)
@@ -29,7 +31,7 @@ def move_job(service: Service, job_id: str, changes: Changes) -> JobRecord:
         service.cancel(record.id, f"moved to the engine {changes.engine}")
         record = service.wait(record.id)
         _raise_if_completed(record)
-    return service.submit(prepare_move(record, service.folder(record.id), changes))
+    return _submit_or_go_on_here(service, record, changes)
 
 
 def move_sweep(service: Service, sweep_id: str, changes: Changes) -> SweepRecord:
@@ -50,6 +52,21 @@ def move_sweep(service: Service, sweep_id: str, changes: Changes) -> SweepRecord
         sweeps.record(sweep_id), records, service.folder, sweeps.folder(sweep_id), changes
     )
     return sweeps.submit(submission)
+
+
+def _submit_or_go_on_here(service: Service, record: JobRecord, changes: Changes) -> JobRecord:
+    """Submit an ended job to the other engine; where that refuses it after all, have it go on where it was.
+
+    Raises SubmitError then, which says so.
+    """
+    folder = service.folder(record.id)
+    try:
+        return service.submit(prepare_move(record, folder, changes))
+    except SubmitError as error:
+        here = service.submit(prepare_move(record, folder, Changes(environment=changes.environment)))
+        raise SubmitError(
+            f"{error} The job goes on where it was, on the engine {here.spec.engine}, as {here.spec.name} ({here.id})."
+        ) from error
 
 
 def _check(service: Service, record: JobRecord, changes: Changes) -> None:

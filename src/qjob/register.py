@@ -178,6 +178,7 @@ class Register:
         others = [record for record in records if record.id not in settled]
         for batch in _batches(others):
             settled |= self._put_many([(record, self._news(record, observations.get(record.id))) for record in batch])
+        self._cancel_again(others, observations)
         return settled
 
     def _hand_over_late(self, records: Sequence[JobRecord]) -> dict[str, JobRecord]:
@@ -224,7 +225,6 @@ class Register:
             if record.ref is not None:
                 self._engine_of(record.spec.engine).sync(record.ref, self.folder(record.id))
             findings = self._findings(record, observation)
-            self._cancel_again(record, findings)
         except (FolderError, *_NO_NEWS) as error:
             _warn_of(record, error)
             return []
@@ -255,14 +255,20 @@ class Register:
         seen_long_enough = time.monotonic() - since >= _UNCERTAIN_GONE_S
         return replace(observation, certain=observation.certain or seen_long_enough)
 
-    def _cancel_again(self, record: JobRecord, findings: Findings) -> None:
-        """Tell the engine once more of a cancellation, should the first word have been lost."""
-        observation = findings.observation
-        if findings.cancel_mark is None or findings.outcome is not None or record.ref is None:
-            return
-        if observation is not None and observation.presence in (Presence.WAITING, Presence.RUNNING):
-            with contextlib.suppress(EngineUnavailable):  # the next look tries again
-                self._engine_of(record.spec.engine).cancel([record.ref])
+    def _cancel_again(self, records: Sequence[JobRecord], observations: Mapping[str, Observation]) -> None:
+        """Tell the engines once more of cancellations, should the first word have been lost; one call for many."""
+        refs: dict[str, list[str]] = {}
+        for record in records:
+            seen = observations.get(record.id)
+            alive = seen is not None and seen.presence in (Presence.WAITING, Presence.RUNNING)
+            if alive and record.ref is not None and self._wants_end(record.id):
+                refs.setdefault(record.spec.engine, []).append(record.ref)
+        for engine, wanted in refs.items():
+            with contextlib.suppress(*_NO_NEWS):  # the next look tries again
+                self._engine_of(engine).cancel(wanted)
+
+    def _wants_end(self, job_id: str) -> bool:
+        return self._has(job_id, "cancel.json") and not self._has_outcome(job_id)
 
     def _put_many(self, news: Sequence[tuple[JobRecord, Sequence[JobEvent]]]) -> dict[str, JobRecord]:
         """Apply events to records and put the results on record, all at once where nobody else is at it too."""

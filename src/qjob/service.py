@@ -433,7 +433,12 @@ class Service:
         folder = self.folder(job_id)
         if not folder.cancel_mark.exists():
             self._mark_cancelled(folder, reason)
-        record = self._register.request_cancel(record)
+        try:
+            record = self._register.request_cancel(record)
+        except EngineUnavailable as error:
+            raise EngineUnavailable(
+                f"{error} The cancellation is on record, and the next look tells the engine."
+            ) from error
         if record.status is JobStatus.COMPLETED or record.status is JobStatus.FAILED:
             raise JobStateError(f"job {record.spec.name} ({job_id}) is {record.status}: it ended just now.")
         return self._looked(job_id)

@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from qjob.atomic import write_unsynced
 from qjob.errors import EngineUnavailable
 
+T = TypeVar("T")
 _SHORTEST_S = 1.0
 _GROWTH = 3.0  # after an act, the time to the next question is so many times the time that has passed since
 _LONGEST_BACK_OFF_S = 60.0
@@ -50,6 +52,40 @@ class _Trouble:
         return self.at + min(_LONGEST_BACK_OFF_S, 2.0 ** min(self.times, _DOUBLINGS))
 
 
+class Patience:
+    """Leaves a scheduler alone that does not answer: for some seconds, and longer each time, a minute at the most."""
+
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
+        """Remember in a directory, which is made when it is needed, for all processes that use it."""
+        self._file = directory / "trouble"
+        self._clock = clock
+
+    def ask(self, ask: Callable[[], T]) -> T:
+        """Return what ``ask`` returns, unless it failed a moment ago. Raises EngineUnavailable, as it may."""
+        trouble = self._trouble()
+        now = self._clock()
+        if trouble is not None and trouble.at <= now < trouble.until:
+            raise EngineUnavailable(f"{trouble.error} It is asked again in {trouble.until - now:.0f} s.")
+        try:
+            answer = ask()
+        except EngineUnavailable as error:
+            self._note(_Trouble(self._clock(), 1 if trouble is None else trouble.times + 1, str(error)))
+            raise
+        self._file.unlink(missing_ok=True)
+        return answer
+
+    def _trouble(self) -> _Trouble | None:
+        try:
+            at, times, error = json.loads(self._file.read_bytes())
+            return _Trouble(float(at), int(times), str(error))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _note(self, trouble: _Trouble) -> None:
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_unsynced(self._file, json.dumps([trouble.at, trouble.times, trouble.error]).encode())
+
+
 class SharedAnswer:
     """The last answer to one question, shared through a directory on a local disk."""
 
@@ -65,6 +101,7 @@ class SharedAnswer:
         self._ask = ask
         self._interval_s = interval_s
         self._clock = clock
+        self._patience = Patience(directory, clock)
 
     def read(self) -> Answer:
         """Return the last answer, or a new one when it is time for that. Raises EngineUnavailable."""
@@ -112,34 +149,16 @@ class SharedAnswer:
             return 0.0
 
     def _asked(self) -> Answer:
-        trouble = self._trouble()
         now = self._clock()
-        if trouble is not None and trouble.at <= now < trouble.until:
-            raise EngineUnavailable(f"{trouble.error} It is asked again in {trouble.until - now:.0f} s.")
-        try:
-            text = self._ask()
-        except EngineUnavailable as error:
-            self._note_trouble(_Trouble(self._clock(), 1 if trouble is None else trouble.times + 1, str(error)))
-            raise
-        self._keep(Answer(text, now))
-        return Answer(text, now)
+        answer = Answer(self._patience.ask(self._ask), now)
+        self._keep(answer)
+        return answer
 
     def _keep(self, answer: Answer) -> None:
         path = self._directory / "answer"
         with contextlib.suppress(FileNotFoundError):
             path.replace(self._directory / "answer.before")
         write_unsynced(path, f"{answer.asked_at!r}\n{answer.text}".encode())
-        (self._directory / "trouble").unlink(missing_ok=True)
-
-    def _trouble(self) -> _Trouble | None:
-        try:
-            at, times, error = json.loads((self._directory / "trouble").read_bytes())
-            return _Trouble(float(at), int(times), str(error))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-
-    def _note_trouble(self, trouble: _Trouble) -> None:
-        write_unsynced(self._directory / "trouble", json.dumps([trouble.at, trouble.times, trouble.error]).encode())
 
     @contextlib.contextmanager
     def _lock(self, *, wait: bool) -> Iterator[bool]:

@@ -30,9 +30,10 @@ _KEPT = ("options", "quiet")
 def move(session: Session, /, job: str, engine: str, follows: bool, quiet: bool, **asked: Any) -> None:
     """End a job here and let it go on from its checkpoints on another engine.
 
-    JOB may be a sweep: then those of its jobs that did not complete. The other engine is asked first whether it takes
-    the job; if not, nothing is ended. JOB gets SIGTERM and its grace period to save what it has. Without checkpoints
-    the new job starts from the beginning. Prints the new job's id.
+    JOB may be a sweep: then those of its jobs that did not complete. Options, device and limits are looked at first,
+    and nothing is ended if they cannot be. JOB gets SIGTERM and its grace period to save what it has. Without
+    checkpoints the new job starts from the beginning. If the other engine refuses it after all, it goes on where it
+    was. Prints the new job's id.
 
     \b
       qjob submit vqe.py --name vqe

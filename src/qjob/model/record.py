@@ -83,7 +83,8 @@ def apply(record: JobRecord, event: JobEvent) -> JobRecord:
 
     A repeated event, an event after the end and an end that the table of moves does not have change
     nothing, so reports may come late, twice or from two watchers at once. That a job waits again counts when it
-    runs and that is later than its last start.
+    runs and that is later than its last start; starts and returns are to come in their order, as they do from one
+    runner after the other.
     """
     if record.status.ended or _known(record, event) or _is_barred_end(record, event) or _is_no_return(record, event):
         return record

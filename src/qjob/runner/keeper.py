@@ -32,7 +32,7 @@ _STRAGGLERS_GRACE_S = 2.0
 
 
 def keep(folder: JobFolder, number: int, environment: Mapping[str, str]) -> int:
-    """Run one instance to its end and tell how it ended; return its exit code, or 128 and its signal's number.
+    """Run one instance to its end and tell how it ended; return 0: the launcher need not end the others for it.
 
     It is ended when the folder says so, when the keeper is told to end, and when the launcher is gone.
     Raises OSError or FolderError.
@@ -60,8 +60,7 @@ def keep(folder: JobFolder, number: int, environment: Mapping[str, str]) -> int:
         turns.wait(_LOOK_S)
     instances.close()
     _tell(folder, instance)
-    code = instance.exit_code or 0
-    return code if code >= 0 else 128 - code
+    return 0
 
 
 def _tell(folder: JobFolder, instance: Instance) -> None:

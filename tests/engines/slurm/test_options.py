@@ -76,8 +76,9 @@ def problems_of(**given: Any) -> list[str]:
 
 def test_what_sbatch_knows_are_its_long_options_and_the_plugins() -> None:
     assert {"account", "cpus-per-task", "mem-per-gpu", "no-requeue", "qpu", "switches", "hold"} <= KNOWN
-    assert len(KNOWN) == 28
-    assert known_options("") == frozenset()
+    silent = known_options("")
+    assert "hint" in silent
+    assert len(KNOWN - silent) == 28
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_the_queue_as_versions_print_it(text: str) -> None:
 
 def test_the_accounting() -> None:
     assert parse_accounting(ACCOUNTING) == [
+        row(slurm_id=4712, state="PENDING", ended_at=None),  # of all tasks that have no row of their own
         row(index=3, slurm_id=4712, state="FAILED", exit_code=3, ended_at=1795772464.0, nodes="n1"),
         row(name="qjob-b", slurm_id=7, state="CANCELLED", signal=15, ended_at=1795772464.0, nodes="n1"),
         row(
@@ -87,7 +88,6 @@ def test_the_accounting() -> None:
         "5|RUNNING|0|0|1795772459|1795772464|n1|qjob-a|",  # a column is missing
         "5|RUNNING|0|0|1795772459|1795772464|n1|None|theirs|qjob-a|",
         "5|RUNNING|0|0|1795772459|1795772464|n1|None|xqjob-a|",
-        "5_[1-3]|PENDING|0|0|1795772459|N/A||None|qjob-a|",
         "5_|PENDING|0|0|1795772459|N/A||None|qjob-a|",
         "5+0|RUNNING|0|0|1795772459|N/A||None|qjob-a|",
         "5|RUNNING|what|0|1795772459|N/A||None|qjob-a|",

@@ -129,9 +129,10 @@ def test_who_was_cancelled_in_slurm_was_cancelled_and_all_others_failed(state: s
     [
         (EXIT_NO_FOLDER, 0, "its node cannot write to its folder: QJOB_HOME has to be on a disk that all nodes share"),
         (EXIT_NO_PYTHON, 0, "its node does not have the interpreter: see runner.log, and python in [engines.slurm]"),
-        (0, 9, "it was killed, as Slurm does when a job needs more memory than it asked for"),
+        (0, 9, "it was killed; Slurm does that when a job needs more memory than it asked for"),
         (0, 11, "it was ended by signal 11"),
-        (74, 0, "its runner ended with exit code 74; runner.log in its folder may say why"),
+        (74, 0, "its folder could not be written to; it was removed, or the disk is full"),
+        (75, 0, "its runner ended with exit code 75; runner.log in its folder may say why"),
     ],
 )
 def test_a_failure_says_what_to_do(code: int, signal: int, text: str) -> None:

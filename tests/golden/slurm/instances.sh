@@ -16,4 +16,4 @@ python=/usr/bin/python3.12
 [ -x "$(command -v "$python")" ] || { echo "qjob: $(uname -n) has no $python"; exit 67; }
 export PYTHONPATH=/home/ada/.qjob/runners/0123456789abcdef
 [ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"
-exec "$python" -P -m qjob.runner "$folder" --attempt "$((${SLURM_RESTART_COUNT:-0} + 1))" --lease '/home/ada/.qjob/devices/acme'"'"'s' --launcher 'srun --ntasks=4 --input=none --kill-on-bad-exit=0 --export=ALL /usr/bin/python3.12 -P -m qjob.runner.keeper'
+exec "$python" -P -m qjob.runner "$folder" --attempt "$((${SLURM_RESTART_COUNT:-0} + 1))" --lease '/home/ada/.qjob/devices/acme'"'"'s' --launcher 'srun --ntasks=4 --input=none --kill-on-bad-exit=1 --export=ALL /usr/bin/python3.12 -P -m qjob.runner.keeper'

@@ -14,4 +14,4 @@ python='/lustre/a'"'"'; echo "foo" ü/bin/python3'
 [ -x "$(command -v "$python")" ] || { echo "qjob: $(uname -n) has no $python"; exit 67; }
 export PYTHONPATH='/lustre/a'"'"'; echo "foo" ü/runners/0123456789abcdef'
 [ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"
-exec "$python" -P -m qjob.runner "$folder" --attempt "$((${SLURM_RESTART_COUNT:-0} + 1))" --lease '/lustre/a'"'"'; echo "foo" ü/devices/acme' --launcher 'srun --ntasks=2 --input=none --kill-on-bad-exit=0 --export=ALL '"'"'/lustre/a'"'"'"'"'"'"'"'"'; echo "foo" ü/bin/python3'"'"' -P -m qjob.runner.keeper'
+exec "$python" -P -m qjob.runner "$folder" --attempt "$((${SLURM_RESTART_COUNT:-0} + 1))" --lease '/lustre/a'"'"'; echo "foo" ü/devices/acme' --launcher 'srun --ntasks=2 --input=none --kill-on-bad-exit=1 --export=ALL '"'"'/lustre/a'"'"'"'"'"'"'"'"'; echo "foo" ü/bin/python3'"'"' -P -m qjob.runner.keeper'

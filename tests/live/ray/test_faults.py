@@ -159,7 +159,8 @@ def test_a_job_goes_on_without_the_gcs_or_ends_and_its_folder_tells(
     long, long_ref = submitted(engine, tmp_path, GOES_ON, device=QPU)
     wait_until(lambda: long.log(0).exists() and short.log(0).exists(), DEADLINE_S)
     cluster.kill_gcs()
-    assert outcome_of(short).status is JobStatus.COMPLETED
+    ending = outcome_of(short)  # it may be done before its node gives up, a few seconds later
+    assert ending.status is JobStatus.COMPLETED or "its node has lost the job" in (ending.reason or "")
     with pytest.raises(EngineUnavailable, match="does not answer"):
         wait_until(lambda: engine.observe([long_ref]) is None, DEADLINE_S)
     outcome = outcome_of(long)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from living import processes_naming, wait_until
+from qjob import SubmitError
 from qjob.config import Device
 from qjob.job import Job
 from qjob.request import Request, prepare
@@ -335,3 +336,28 @@ def test_a_job_that_fills_the_disk_fails_and_says_so(lab: Lab, tmp_path: Path) -
         assert job.result(partial=True) == {"step": 1}
     finally:
         subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
+def test_a_sweep_that_its_user_cancels_in_slurm_is_cancelled(lab: Lab) -> None:
+    script = lab.scripts / "point.py"
+    script.write_text(SLEEPER)
+    service = lab.service()
+    request = Request(source=script, engine="slurm", name="many", grace_s=1.0)
+    sweep = Sweep(service.sweeps.submit(prepare_sweep(request, {"x": range(4)}, concurrency=1)).id, service=service)
+    wait_until(lambda: sweep.counts().get("RUNNING") == 1, FAR_S)
+    lab.cluster.run("scancel", f"--name=qjob-{sweep.id}.0")
+    assert sweep.wait(FAR_S) == {"CANCELLED": 4}
+    rows = [row for row in lab.rows() if row.name == f"qjob-{sweep.id}.0"]
+    assert len({row.slurm_id for row in rows}) == 1, "nothing was handed over again"
+
+
+def test_a_job_that_the_other_engines_scheduler_refuses_goes_on_where_it_was(lab: Lab) -> None:
+    job = lab.submit(STEPS.replace('os.environ["SLURMD_NODENAME"]', '"here"'), engine="local")
+    lab.until_printed(job, "step 5 ")
+    with pytest.raises(SubmitError, match="goes on where it was, on the engine local"):
+        job.move("slurm", options={"partition": "none-such"})
+    service = lab.service()
+    (newest, _) = service.find(Query())
+    goes_on = Job(newest.id, service=service)
+    assert ended(goes_on) == "COMPLETED"
+    assert steps_of(lab, goes_on)[0] > 5

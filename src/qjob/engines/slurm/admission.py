@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from qjob.engine import remote_input_problems
 from qjob.engines.slurm.batches import SlurmDevice
 from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
-from qjob.engines.slurm.options import known_options, option_problems, parse_asked, to_options
+from qjob.engines.slurm.options import Options, known_options, option_problems, parse_asked, to_options
 from qjob.errors import EngineUnavailable
 from qjob.model.config import StoppingCondition
 from qjob.model.spec import JobSpec
@@ -19,14 +20,24 @@ class Admission:
     """Looks at specs."""
 
     def __init__(
-        self, slurm: Slurm, facts: ClusterFacts, defaults: Mapping[str, Any], devices: Mapping[str, SlurmDevice]
+        self,
+        slurm: Slurm,
+        facts: ClusterFacts,
+        defaults: Mapping[str, Any],
+        devices: Mapping[str, SlurmDevice],
+        runners: Path,
     ) -> None:
-        """Look at them with the settings' options and devices."""
+        """Look at them with the settings' options and devices, and where copies of qjob for the nodes lie."""
         self._slurm = slurm
         self._facts = facts
         self._defaults = defaults
         self._devices = devices
         self._known: frozenset[str] | None = None
+        self._path_problems = (
+            [f"home: {runners} has a colon, which PYTHONPATH cannot have; set QJOB_HOME to another directory."]
+            if ":" in str(runners)
+            else []
+        )
 
     def problems(self, spec: JobSpec) -> list[str]:
         """Return every reason; asks the controller for its limits, at most every ten minutes."""
@@ -37,6 +48,8 @@ class Admission:
         problems = option_problems(self._defaults, known, "[engines.slurm] option")
         problems += option_problems(spec.options, known, "option")
         problems += [*self._device_problems(spec, known), *_priority_problems(spec), *remote_input_problems(spec)]
+        problems += _task_problems(spec, to_options({**self._defaults, **spec.options}))
+        problems += self._path_problems
         return problems or self._limit_problems(spec)
 
     def _known_options(self) -> frozenset[str]:
@@ -79,6 +92,13 @@ class Admission:
             f"{found.limit_s:g} s, and {spec.grace_s:g} s of that are for ending well; ask for less, or name another "
             "partition (options={'partition': …})."
         ]
+
+
+def _task_problems(spec: JobSpec, options: Options) -> list[str]:
+    count, tasks = spec.instance_count, options.get("ntasks")
+    if count == 1 or tasks is None or tasks == str(count):
+        return []
+    return [f"option 'ntasks'={tasks}: the job has {count} instances, one for each task; leave the option out."]
 
 
 def _priority_problems(spec: JobSpec) -> list[str]:

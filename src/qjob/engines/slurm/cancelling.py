@@ -45,9 +45,11 @@ class Cancelling:
                 return
             rows = self._queue.look_now().rows
             found = [(ref, rows[ref.key]) for ref in due if ref.key in rows]
-            by_force = [row for ref, row in found if _is_in(row, Presence.WAITING) or self._is_overdue(ref)]
+            by_force = [row for ref, row in found if _must_be_taken_out(row) or self._is_overdue(ref)]
             self._slurm.take_out(_tasks(by_force))
-            self._slurm.tell_to_end(_tasks([row for _, row in found if _is_in(row, Presence.RUNNING)]))
+            self._slurm.tell_to_end(
+                _tasks([row for _, row in found if _is_in(row, Presence.RUNNING) and row not in by_force])
+            )
             told.update((ref.job, time.time()) for ref in due)
         self._queue.note_act()
         if by_force:
@@ -80,6 +82,11 @@ def _lately(text: str) -> dict[str, float]:
     with contextlib.suppress(ValueError):
         return {job: at for job, at in json.loads(text).items() if 0 <= time.time() - at < _AGAIN_S}
     return {}
+
+
+def _must_be_taken_out(row: Row) -> bool:
+    """Return whether no runner would hear of it: the job waits, or is suspended."""
+    return _is_in(row, Presence.WAITING) or row.state in ("SUSPENDED", "STOPPED")
 
 
 def _is_in(row: Row, presence: Presence) -> bool:

@@ -64,11 +64,18 @@ def parse_cluster(configuration: str, partitions: str) -> Cluster:
     return Cluster(
         name=settings.get("ClusterName", ""),
         version=settings.get("SLURM_VERSION", "unknown"),
-        array_size=int(settings.get("MaxArraySize", "0")),
+        array_size=_array_size(settings),
         has_accounting="slurmdbd" in settings.get("AccountingStorageType", ""),
         ended_kept_s=_KEPT_SHARE * float(settings.get("MinJobAge", "0").split(" ")[0]),
         partitions=tuple(_partitions(partitions)),
     )
+
+
+def _array_size(settings: dict[str, str]) -> int:
+    """Return one more than the tasks that an array may have: by its highest index, and by its number of tasks."""
+    most = re.search(r"max_array_tasks=(\d+)", settings.get("SchedulerParameters", ""))
+    highest = int(settings.get("MaxArraySize", "0"))
+    return min(highest, int(most[1])) if most else highest
 
 
 def _partitions(text: str) -> Iterable[Partition]:

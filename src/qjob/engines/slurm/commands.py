@@ -12,7 +12,7 @@ from qjob.engines.slurm.rows import ACCOUNTING_FORMAT, QUEUE_FORMAT
 from qjob.errors import EngineError, EngineUnavailable, SubmitError
 
 _QUICK_S = 30.0  # what only asks; a client gives up by itself after some ten seconds when the controller is away
-_SUBMIT_S = 60.0
+_SUBMIT_S = 30.0  # sbatch itself waits for minutes where the list of jobs is full
 _LATER = (
     "Unable to contact slurm controller",
     "Unable to establish",
@@ -31,8 +31,10 @@ _LATER = (
     "in standby",
 )
 """What a client says when the controller cannot be reached now."""
-_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "SLURM_CONF")
+_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "SLURM_CONF", "SLURM_JWT")
 _KEPT_FAMILIES = ("LC_",)
+_TIMES = {"SLURM_TIME_FORMAT": "%s"}  # in seconds since 1970; not for sbatch, which hands it on to the job
+_TELL_TIMES = ("squeue", "sacct")
 _IDS_AT_ONCE = 400
 
 
@@ -47,7 +49,7 @@ class Slurm:
         SBATCH_ and SQUEUE_ variables go before what the script and the question say.
         """
         kept = {name: value for name, value in environment.items() if name in _KEPT or name.startswith(_KEPT_FAMILIES)}
-        self._environment = kept | {"SLURM_TIME_FORMAT": "%s"}
+        self._environment = kept
 
     def options_help(self) -> str:
         """Return what ``sbatch --help`` prints, to which a site's plugins add. Raises EngineUnavailable."""
@@ -72,7 +74,9 @@ class Slurm:
     def queue(self, names: Sequence[str] = ()) -> str:
         """Return what squeue says of all of this user's jobs, or of those of some names. Raises EngineUnavailable."""
         by_name = [f"--name={','.join(names)}"] if names else []
-        return self._asked(["squeue", "--noheader", "--array", "--states=all", "--me", *by_name, "-O", QUEUE_FORMAT])
+        return self._asked(
+            ["squeue", "--all", "--noheader", "--array", "--states=all", "--me", *by_name, "-O", QUEUE_FORMAT]
+        )
 
     def accounting(self, names: Sequence[str], since: float) -> str:
         """Return what sacct says of jobs of some names that were there since a time. Raises EngineError without it."""
@@ -123,6 +127,9 @@ class Slurm:
 
     def _run(self, command: Sequence[str], timeout_s: float) -> str:
         """Return what a command printed. Raises EngineUnavailable, and EngineError when it said no."""
+        configuration = self._environment.get("SLURM_CONF")
+        if configuration is not None and not os.path.exists(configuration):
+            raise EngineUnavailable(f"SLURM_CONF={configuration}: there is no such file.")
         try:
             done = subprocess.run(
                 command,
@@ -132,7 +139,7 @@ class Slurm:
                 errors="replace",
                 timeout=timeout_s,
                 stdin=subprocess.DEVNULL,
-                env=self._environment,
+                env=self._environment | (_TIMES if command[0] in _TELL_TIMES else {}),
                 cwd=os.sep,
             )
         except FileNotFoundError as error:
@@ -140,7 +147,9 @@ class Slurm:
         except OSError as error:
             raise EngineUnavailable(f"{command[0]} cannot be started: {error}.") from error
         except subprocess.TimeoutExpired as error:
-            raise EngineUnavailable(f"{command[0]} has not answered for {timeout_s:g} s.") from error
+            last_words = (error.stderr or b"").decode(errors="replace").split()
+            words = f": {' '.join(last_words)[-200:]}" if last_words else ""
+            raise EngineUnavailable(f"{command[0]} has not answered for {timeout_s:g} s{words}.") from error
         if done.returncode == 0:
             return done.stdout
         said = " ".join((done.stderr or done.stdout).split())[-500:] or f"{command[0]} ended with {done.returncode}"

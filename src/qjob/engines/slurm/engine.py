@@ -17,18 +17,20 @@ from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
 from qjob.engines.slurm.handover import Key, Ref, parse_ref
 from qjob.engines.slurm.options import OWN_WORDS, environment_defaults
-from qjob.engines.slurm.queue_view import QueueView, Snapshot
+from qjob.engines.slurm.queue_view import QueueView, Snapshot, row_of
 from qjob.engines.slurm.rows import Row
 from qjob.engines.slurm.states import observation_of
 from qjob.engines.slurm.submitting import Submitting
 from qjob.errors import EngineUnavailable, SettingsError, SubmitError
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
+from qjob.shared_answer import Patience
 
 __all__ = ["NAME", "SlurmDevice", "SlurmEngine"]
 
 NAME = "slurm"
 _POLL_S = 30.0
+_LONGEST_POLL_S = 3600.0
 _SETTLE_S = 15.0  # how long a shared disk may hide what was written on another machine
 
 
@@ -65,6 +67,7 @@ class SlurmEngine:
         """
         words = environment_defaults(environment) | dict(words or {})
         own = {name: words.pop(name) for name in OWN_WORDS if name in words}
+        _check_words(own)
         devices = dict(devices or {})
         self._jobs = jobs
         self._settle_s = settle_s
@@ -80,8 +83,8 @@ class SlurmEngine:
             words=own,
             facts=self._facts,
         )
-        self._admission = Admission(self._slurm, self._facts, words, devices)
-        self._submitting = Submitting(self._slurm, self._queue, self._facts, batches)
+        self._admission = Admission(self._slurm, self._facts, words, devices, runners)
+        self._submitting = Submitting(self._slurm, self._queue, self._facts, batches, Patience(state / "submit"))
         self._cancelling = Cancelling(self._slurm, self._queue, state, jobs)
 
     def check(self, spec: JobSpec) -> list[str]:
@@ -111,10 +114,10 @@ class SlurmEngine:
         missing = [
             ref
             for ref in parsed.values()
-            if ref is not None and ref.key not in snapshot.rows and self._is_missing(ref, snapshot)
+            if ref is not None and row_of(snapshot.rows, ref.key) is None and self._is_missing(ref, snapshot)
         ]
         ended = self._ended(missing)
-        again = self._handed_over_again([ref for ref in missing if ref.key not in ended], snapshot)
+        again = self._handed_over_again([ref for ref in missing if row_of(ended, ref.key) is None], snapshot)
         return {
             text: again.get(ref.key) or self._observation(ref, snapshot, ended)
             if ref is not None
@@ -167,7 +170,7 @@ class SlurmEngine:
         }
 
     def _observation(self, ref: Ref, snapshot: Snapshot, ended: Mapping[Key, Row]) -> Observation:
-        row = snapshot.rows.get(ref.key) or ended.get(ref.key)
+        row = row_of(snapshot.rows, ref.key) or row_of(ended, ref.key)
         if row is None:
             seen = self._unlisted(ref, snapshot)
         else:
@@ -195,6 +198,15 @@ class SlurmEngine:
 
 def _poll_s(words: Mapping[str, Any]) -> float:
     value = words.get("poll_s", _POLL_S)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1:
-        raise SettingsError(f"[engines.slurm] poll_s = {value!r}: a number of seconds from 1 is expected.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= _LONGEST_POLL_S:
+        raise SettingsError(
+            f"[engines.slurm] poll_s = {value!r}: a number of seconds from 1 to {_LONGEST_POLL_S:g} is expected."
+        )
     return float(value)
+
+
+def _check_words(words: Mapping[str, Any]) -> None:
+    for name in ("python", "setup"):
+        value = words.get(name, "-")
+        if not isinstance(value, str) or (name == "python" and not value.strip()):
+            raise SettingsError(f"[engines.slurm] {name} = {value!r}: a text is expected, {OWN_WORDS[name]}.")

@@ -46,8 +46,16 @@ _SHORT = {
     "G": "gpus",
     "L": "licenses",
     "N": "nodes",
+    "D": "chdir",
+    "J": "job-name",
+    "W": "wait",
+    "a": "array",
     "c": "cpus-per-task",
+    "d": "dependency",
+    "e": "error",
+    "i": "input",
     "n": "ntasks",
+    "o": "output",
     "p": "partition",
     "q": "qos",
     "t": "time",
@@ -58,6 +66,8 @@ _SUMMED = ("licenses", "gres", "dependency")
 """What several sides may ask for: one list with commas, as of two such options only the last counts."""
 _OPPOSITES = {"requeue": "no-requeue"}
 """What ``false`` stands for where it is not the same as saying nothing: qjob asks for requeueing itself."""
+_NOT_IN_HELP = frozenset({"acctg-freq", "hint", "kill-on-invalid-dep", "mem-bind", "network", "open-mode"})
+"""Options that sbatch has had for long, and that its help is silent of (sbatch(1))."""
 _OF_ENVIRONMENT = ("account", "constraint", "gres", "partition", "qos", "reservation")
 _LONG = re.compile(r"--([a-z][a-z0-9-]*)")
 _VALUE_PROBLEM = "a text of one line, a number or true is expected"
@@ -65,7 +75,7 @@ _VALUE_PROBLEM = "a text of one line, a number or true is expected"
 
 def known_options(help_text: str) -> frozenset[str]:
     """Return the long options that ``sbatch --help`` tells of, those of a site's plugins among them."""
-    return frozenset(_LONG.findall(help_text))
+    return frozenset(_LONG.findall(help_text)) | _NOT_IN_HELP
 
 
 def option_problems(given: Mapping[str, Any], known: frozenset[str], where: str) -> list[str]:

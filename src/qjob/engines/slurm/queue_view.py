@@ -82,7 +82,7 @@ class QueueView:
     def _remember(self, known: dict[str, dict[str, Any]], refs: Iterable[Ref], rows: Mapping[Key, Row]) -> None:
         now = self._clock()
         for ref in refs:
-            row = rows.get(ref.key)
+            row = row_of(rows, ref.key)
             known[str(ref.key)] = {"at": now, "row": None if row is None else vars(row)}
         self._ended.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_unsynced(self._ended, json.dumps(known).encode())
@@ -92,6 +92,11 @@ class QueueView:
         answers = [answer] if before is None else [answer, before]
         self._parsed = {each.asked_at: self._parsed.get(each.asked_at) or _parsed(each) for each in answers}
         return Snapshot([(each.asked_at, self._parsed[each.asked_at]) for each in answers])
+
+
+def row_of(rows: Mapping[Key, Row], key: Key) -> Row | None:
+    """Return what is said of a job; of a task without a row of its own, what is said of all such of its array."""
+    return rows.get(key) or (None if key.index is None else rows.get(Key(key.name)))
 
 
 class Snapshot:
@@ -120,13 +125,15 @@ class Snapshot:
 
     def unseen_s(self, ref: Ref) -> float:
         """Return how long before the newer question a job was seen last, or was submitted, in seconds."""
-        seen = [asked for asked, rows in self._answers if ref.key in rows]
+        seen = [asked for asked, rows in self._answers if row_of(rows, ref.key) is not None]
         return self.asked_at - max([*seen, ref.submitted_at])
 
     def missing_since(self, ref: Ref) -> float:
         """Return since when it is known that the queue does not have a job, in seconds since 1970."""
         times = [
-            asked for asked, rows in self._answers if ref.key not in rows and asked > ref.submitted_at + _CLOCK_SKEW_S
+            asked
+            for asked, rows in self._answers
+            if row_of(rows, ref.key) is None and asked > ref.submitted_at + _CLOCK_SKEW_S
         ]
         return times[-1] if times else self._answers[0][0]
 

@@ -36,7 +36,8 @@ class Row:
 
     Attributes:
         name: the job's Slurm name, which is ours and unique.
-        index: of a task of an array; None of a job that is none.
+        index: of a task of an array; None of a job that is none, and of a row for all tasks of an array that have
+            none of their own: those that wait in the short form, or were cancelled before they started.
         slurm_id: Slurm's number of the job or, of a task, of the array: it may be given out again.
         state: Slurm's word, upper case.
         exit_code: of the batch script.
@@ -113,13 +114,13 @@ def _row(
     name: str,
 ) -> Row | None:
     number, underscore, index = task.partition("_")
-    if not number.isdecimal() or (underscore and not index.isdecimal()):
-        return None  # tasks that wait, in sacct's short form: 4712_[5-9]; squeue -r has a row for each
+    if not number.isdecimal() or (underscore and not index.isdecimal() and not index.startswith("[")):
+        return None
     try:
         code, signal = exit_of(exit_code)
         return Row(
             name=name,
-            index=int(index) if underscore else None,
+            index=int(index) if index.isdecimal() else None,
             slurm_id=int(number),
             state=state.upper(),
             exit_code=code,

@@ -132,7 +132,7 @@ def _run(batch: Batch) -> list[str]:
             "srun",
             f"--ntasks={batch.spec.instance_count}",
             "--input=none",
-            "--kill-on-bad-exit=0",
+            "--kill-on-bad-exit=1",
             "--export=ALL",
             *keeper,
         ]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from qjob.engine import Observation, Presence
 from qjob.engines.slurm.rows import Row
 from qjob.model.status import JobStatus
+from qjob.runner.run import EXIT_FOLDER
 
 EXIT_NO_FOLDER = 66
 """Of the batch script: the node cannot write to the job's folder."""
@@ -78,6 +79,7 @@ REASONS: dict[str, str] = {
     "Licenses": "its device, or another licence, to be free",
     "MaxJobCount": "room in Slurm's list of jobs",
     "NodeDown": "a node that is down",
+    "PartitionConfig": "more than its partition has or allows: it will not start",
     "PartitionDown": "its partition, which is down",
     "PartitionInactive": "its partition, which starts nothing now",
     "PartitionNodeLimit": "more nodes than its partition has or allows: it will not start",
@@ -114,7 +116,9 @@ def observation_of(row: Row, *, now: float, settle_s: float) -> Observation:
     ended_as = JobStatus.CANCELLED if row.state == "CANCELLED" else JobStatus.FAILED
     never_ran = not row.nodes and not row.restarts  # there is no outcome that could come late
     certain = never_ran or (row.ended_at is not None and now - row.ended_at >= settle_s)
-    return Observation(presence=presence, message=ending_text(row), certain=certain, ended_as=ended_as)
+    ended_at = None if row.ended_at is None else datetime.fromtimestamp(row.ended_at + _WITHIN_SECOND_S, UTC)
+    message = ending_text(row)
+    return Observation(presence=presence, message=message, certain=certain, ended_as=ended_as, ended_at=ended_at)
 
 
 def ending_text(row: Row) -> str:
@@ -149,8 +153,13 @@ def _failure(row: Row) -> str:
         return "its node cannot write to its folder: QJOB_HOME has to be on a disk that all nodes share"
     if row.exit_code == EXIT_NO_PYTHON:
         return "its node does not have the interpreter: see runner.log, and python in [engines.slurm]"
+    if row.exit_code == EXIT_FOLDER:
+        return "its folder could not be written to; it was removed, or the disk is full"
     if row.signal == 9:
-        return "it was killed, as Slurm does when a job needs more memory than it asked for, see options={'mem': '8G'}"
+        return (
+            "it was killed; Slurm does that when a job needs more memory than it asked for, "
+            "and options={'mem': '8G'} asks for more"
+        )
     if row.signal:
         return f"it was ended by signal {row.signal}"
     return f"its runner ended with exit code {row.exit_code}; runner.log in its folder may say why"

@@ -13,13 +13,17 @@ from qjob.engines.slurm.batches import Batches
 from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
 from qjob.engines.slurm.handover import Handover, Key, Ref, arrays, read_handover, single, write_handover
-from qjob.engines.slurm.queue_view import QueueView
+from qjob.engines.slurm.queue_view import QueueView, row_of
 from qjob.engines.slurm.rows import PREFIX
 from qjob.engines.slurm.script import Array, Batch, batch_script
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
 from qjob.folder import JobFolder, locked
 from qjob.model.spec import JobSpec
+from qjob.shared_answer import Patience
 from qjob.sweep_folder import SweepFolder, sweep_folder
+
+_AGAIN_S = 120.0  # a job that squeue cannot show must not be handed over at every look
+_NOT_LISTED = "squeue does not list it, although it was handed over again a moment ago"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +37,11 @@ class _Files:
 class Submitting:
     """Hands jobs over."""
 
-    def __init__(self, slurm: Slurm, queue: QueueView, facts: ClusterFacts, batches: Batches) -> None:
-        """Hand them to the cluster."""
+    def __init__(
+        self, slurm: Slurm, queue: QueueView, facts: ClusterFacts, batches: Batches, patience: Patience
+    ) -> None:
+        """Hand them to the cluster, and leave it alone for a while when it takes none."""
+        self._patience = patience
         self._slurm = slurm
         self._queue = queue
         self._facts = facts
@@ -89,7 +96,7 @@ class Submitting:
         trouble: dict[Key, str] = {}
         for refs in names.values():
             try:
-                self._once_more(refs, known_at)
+                trouble.update((ref.key, _NOT_LISTED) for ref in self._once_more(refs, known_at))
             except (SubmitError, FolderError, OSError) as error:  # one job must not hide the others
                 trouble.update(
                     (ref.key, f"Slurm has lost it, and it cannot be handed over again: {error}") for ref in refs
@@ -147,7 +154,7 @@ class Submitting:
         write_whole(files.script, batch_script(batch).encode("utf-8", "surrogateescape"))
         write_handover(files.note, wanted)
         try:
-            number = self._slurm.submit(files.script)
+            number = self._patience.ask(lambda: self._slurm.submit(files.script))
         except SubmitError:
             files.note.unlink(missing_ok=True)
             raise
@@ -157,20 +164,24 @@ class Submitting:
         except OSError as error:
             raise EngineUnavailable(f"Slurm has the job, and {files.note} cannot be written: {error}.") from error
 
-    def _once_more(self, refs: Sequence[Ref], known_at: float) -> None:
+    def _once_more(self, refs: Sequence[Ref], known_at: float) -> Sequence[Ref]:
+        """Call sbatch again for jobs of one name; return those for which that was done a moment ago, in vain."""
         files = self._files_of(refs[0])
         with locked(files.note) as fd:
             known = read_handover(files.note)
             if fd is None or known is None or (known.again_at or 0) >= known_at:
-                return  # somebody is at it, or was
+                return []  # somebody is at it, or was
+            if time.time() - (known.again_at or 0) < _AGAIN_S:
+                return refs
             listed = self._queue.look_now().rows
-            lost = [ref for ref in refs if ref.key not in listed]
+            lost = [ref for ref in refs if row_of(listed, ref.key) is None]
             if not lost:
-                return
+                return []
             write_whole(files.script, batch_script(self._batch_again(known, lost)).encode("utf-8", "surrogateescape"))
-            self._slurm.submit(files.script)
+            self._patience.ask(lambda: self._slurm.submit(files.script))
             write_handover(files.note, known.handed_over_again(time.time()))
         self._queue.note_act()
+        return []
 
     def _batch_again(self, known: Handover, lost: Sequence[Ref]) -> Batch:
         spec = JobFolder(self._jobs / lost[0].job).read_spec()
