@@ -650,3 +650,14 @@ def test_metadata_is_record_json(scene: Scene, service: Service, steps: int) -> 
         data["queueInfo"] = stored["queueInfo"]
     assert iso_times(data) == stored
     assert json.loads(json.dumps(stored)) == stored
+
+
+def test_an_engine_is_told_of_many_cancellations_with_one_call(scene: Scene) -> None:
+    service = scene.service()
+    records = [scene.submitted(service, "sleep") for _ in range(5)]
+    for record in records:
+        service.folder(record.id).write_cancel_mark(CancelMark(time=scene.clock()))
+    scene.engine.slow = True
+    scene.engine.calls.clear()
+    service.look([record.id for record in records])
+    assert scene.engine.calls.count("cancel") == 1

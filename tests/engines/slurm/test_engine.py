@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fake_slurm import PARTITIONS, FakeSlurm, earlier, submit
+from fake_slurm import CONFIGURATION, PARTITIONS, FakeSlurm, earlier, submit
 from qjob.engine import Observation, Presence
 from qjob.engines.slurm.engine import SlurmDevice, SlurmEngine
 from qjob.engines.slurm.handover import read_handover, single, write_handover
@@ -949,3 +949,124 @@ def test_there_is_nothing_to_sync(slurm: FakeSlurm, engine: SlurmEngine) -> None
     engine.sync(ref, folder)
     assert sorted(os.listdir(folder.path)) == before
     assert engine.name == "slurm"
+
+
+# What a hostile user tried
+
+
+def test_the_tasks_of_an_array_that_was_cancelled_whole_are_cancelled(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    """``scancel -u`` and ``scancel -n`` leave one row for all tasks that had not started, and it has no index."""
+    folders = slurm.sweep(3)
+    refs = hand_over(engine, folders)
+    first, *_ = slurm.queue()
+    slurm.keep([{**first, "state": "RUNNING"}, {**first, "index": None, "state": "CANCELLED", "end": first["submit"]}])
+    slurm.pass_(20.0)
+    seen = engine.observe(refs)
+    assert [seen[ref].presence for ref in refs] == [Presence.RUNNING, Presence.GONE, Presence.GONE]
+    assert [seen[ref].ended_as for ref in refs[1:]] == [JobStatus.CANCELLED] * 2
+    assert len(slurm.calls("sbatch")) == 1
+
+
+def test_a_job_that_squeue_cannot_show_is_not_handed_over_at_every_look(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    folder, ref = slurm.submitted(engine, ago_s=20)
+    for _ in range(4):
+        slurm.forget()
+        slurm.pass_(5.0)
+        engine.observe([ref])
+    assert len(slurm.calls("sbatch")) == 2
+    known = read_handover(folder.handed_over)
+    assert known is not None
+    assert known.again_at is not None
+    write_handover(folder.handed_over, replace(known, again_at=known.again_at - 30))
+    slurm.pass_(5.0)
+    assert look(engine, ref).presence is Presence.UNKNOWN
+    assert "squeue does not list it" in look(engine, ref).message
+
+
+def test_a_slurm_that_takes_no_job_is_left_alone_for_a_while(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.moods("away")
+    first, second = slurm.folder(), slurm.folder()
+    for folder in (first, second):
+        with pytest.raises(EngineUnavailable):
+            submit(slurm.engine(), folder)
+    assert len(slurm.calls("sbatch")) == 1
+    slurm.moods()
+    assert submit(engine, first).startswith("1@")
+    assert submit(engine, second).startswith("2@")
+
+
+def test_an_array_has_no_more_tasks_than_the_scheduler_takes(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.tell(configuration=f"{CONFIGURATION}SchedulerParameters = bf_interval=5,max_array_tasks=2\n")
+    folders = slurm.sweep(3)
+    hand_over(engine, folders)
+    assert arrays_of(slurm, folders) == [("0-1", None), ("0", None)]
+
+
+def test_a_suspended_job_is_taken_out(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    folder, ref = slurm.submitted(engine)
+    slurm.change(folder.id, state="SUSPENDED", nodes="n1")
+    mark(folder)
+    engine.cancel([ref])
+    assert slurm.calls("scancel") == [["--quiet", "1"]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"poll_s": float("nan")},
+        {"poll_s": float("inf")},
+        {"poll_s": 0},
+        {"poll_s": "1"},
+        {"setup": ["module load x"]},
+        {"setup": 7},
+        {"python": ""},
+        {"python": ["python3"]},
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_named(slurm: FakeSlurm, words: dict[str, Any]) -> None:
+    [name] = words
+    with pytest.raises(SettingsError, match=rf"\[engines.slurm\] {name} = "):
+        slurm.engine(words=words)
+
+
+def test_a_home_that_pythonpath_cannot_name_is_refused(slurm: FakeSlurm) -> None:
+    engine = slurm.engine()
+    assert problems_of(engine) == []
+    colon = SlurmEngine(
+        slurm.state,
+        slurm.jobs,
+        runners=slurm.home / "a:b",
+        leases=slurm.home,
+        environment={"PATH": str(slurm.directory)},
+    )
+    assert "a:b has a colon" in problems_of(colon)[0]
+
+
+@pytest.mark.parametrize(("count", "tasks", "refused"), [(1, 4, 0), (4, 4, 0), (4, 2, 1)])
+def test_as_many_tasks_as_instances(slurm: FakeSlurm, count: int, tasks: int, refused: int) -> None:
+    slurm.tell(help="  -n, --ntasks=ntasks         number of tasks to run\n")
+    found = problems_of(slurm.engine(), instance_config=InstanceConfig(instanceCount=count), options={"ntasks": tasks})
+    assert len(found) == refused
+
+
+def test_a_configuration_that_is_not_there_is_named_at_once(slurm: FakeSlurm) -> None:
+    environment = {"PATH": str(slurm.directory), "SLURM_CONF": "/none/such"}
+    engine = SlurmEngine(slurm.state, slurm.jobs, runners=slurm.runners, leases=slurm.home, environment=environment)
+    [told] = problems_of(engine)
+    assert "SLURM_CONF=/none/such: there is no such file" in told
+
+
+def test_sbatch_variables_are_defaults_behind_the_settings(slurm: FakeSlurm) -> None:
+    environment = {"PATH": str(slurm.directory), "SBATCH_ACCOUNT": "chem", "SBATCH_PARTITION": "theirs"}
+    engine = SlurmEngine(
+        slurm.state,
+        slurm.jobs,
+        runners=slurm.runners,
+        leases=slurm.home,
+        environment=environment,
+        words={"partition": "main"},
+    )
+    folder, _ = slurm.submitted(engine)
+    script = folder.submit_script.read_text()
+    assert "\n#SBATCH --account=chem\n" in script
+    assert "\n#SBATCH --partition=main\n" in script
