@@ -14,7 +14,7 @@ done
 [ -n "$missing" ] || exit 0
 echo "Installing for the tests with real clusters:$missing"
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+apt-get update -qq || { echo "No package list is to be had; the tests that need them are skipped." >&2; exit 0; }
 # The daemons are ours to start, in the tests: none is started by its package.
 policy=/usr/sbin/policy-rc.d
 [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod 755 "$policy"; trap 'rm -f "$policy"' EXIT; }
