@@ -56,7 +56,8 @@ def test_with_a_real_ray(suite: Suite, file: str) -> None:
 def _results(report: Path) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        module = next(part for part in case.get("classname", "").split(".") if part.startswith("test_"))
+        # What went wrong before there was a test has no class; it is in the output.
+        module = next((part for part in case.get("classname", "").split(".") if part.startswith("test_")), "elsewhere")
         troubles = [each.text or "no reason is given" for each in case if each.tag in ("failure", "error")]
         found.setdefault(f"{module}.py", {})[case.get("name", "")] = "\n".join(troubles)
     return found
