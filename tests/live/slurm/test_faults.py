@@ -160,8 +160,7 @@ def test_a_controller_that_is_away_changes_no_state(new_lab: Callable[..., Lab],
     lab.cluster.stop_controller(signal.SIGTERM)
     away = time.monotonic()
     assert ended(running) == "COMPLETED"  # by its folder: no word of Slurm's is needed
-    assert steadily(lambda: waiting.state() == "QUEUED", 20.0)
-    assert time.monotonic() - away > 20.0
+    assert steadily(lambda: waiting.state() == "QUEUED", 60.0 - (time.monotonic() - away))
     lab.cluster.start_controller()
     lab.cluster.run("scontrol", "release", str(lab.row(waiting).slurm_id))
     assert ended(waiting, FAR_S) == "COMPLETED"
