@@ -5,8 +5,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	echo $$python; break; fi; done)
 PIP = .venv/bin/python -m pip --disable-pip-version-check
-# One worker has the tests that need a cluster and mostly wait, the other one all others; see tests/conftest.py.
-PYTEST = .venv/bin/pytest -q -n 2 --dist loadgroup
+# Two workers: many tests mostly wait, for a cluster or a deadline.
+PYTEST = .venv/bin/pytest -q -n 2
 SAY = @printf '\n== %s\n'
 
 .PHONY: help

@@ -18,14 +18,6 @@ from qjob.service import Service
 from scene import Scene
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With two workers (``-n 2 --dist loadgroup``), give one of them all that needs a cluster, which mostly waits."""
-    for item in items:
-        path = item.path.as_posix()
-        needs_cluster = "/tests/live/" in path or path.endswith("/test_real_ray.py")
-        item.add_marker(pytest.mark.xdist_group("clusters" if needs_cluster else "this machine"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c() -> None:
     """Have the processes that tests start heed Ctrl-C, also where a shell in the background has us ignore it."""

@@ -1,7 +1,6 @@
 """The tests of tests/live/ray, run with a real Ray of two nodes in namespaces of its own.
 
-They are one process, for the cluster takes a quarter of a minute to start. There is a test here for each of their
-files.
+They are one process, for the cluster takes a quarter of a minute to start.
 """
 
 from __future__ import annotations
@@ -35,22 +34,21 @@ class Suite:
     results: dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def test_with_a_real_ray(tmp_path: Path) -> None:
+    """One test for all of theirs: with two workers of pytest-xdist there is one cluster all the same."""
     if problem := ray_problem():
         pytest.skip(problem)
-    report = tmp_path_factory.mktemp("ray") / "report.xml"
+    suite = run_suite(tmp_path / "report.xml")
+    assert set(suite.results) == set(FILES), suite.output
+    failed = {f"{file}: {name}": text for file in FILES for name, text in suite.results[file].items() if text}
+    tests = sum(map(len, suite.results.values()))
+    assert not failed, f"{len(failed)} of {tests} failed: {', '.join(failed)}\n" + "\n".join(failed.values())
+
+
+def run_suite(report: Path) -> Suite:
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}", f"--rootdir={ROOT}"]
     done = run_inside([sys.executable, "-m", "pytest", *options, str(ROOT / "tests/live/ray")], LONGEST_S)
     return Suite(output=done.stdout, results=_results(report) if report.exists() else {})
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_with_a_real_ray(suite: Suite, file: str) -> None:
-    results = suite.results.get(file, {})
-    failed = {name: text for name, text in results.items() if text}
-    assert results, suite.output
-    assert not failed, f"{len(failed)} of {len(results)} failed: {', '.join(failed)}\n" + "\n".join(failed.values())
 
 
 def _results(report: Path) -> dict[str, dict[str, str]]:
