@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from living import wait_until
 from qjob.engines.local.queue import Queue, QueuedJob
 
 
@@ -228,6 +229,23 @@ def test_a_queue_is_current_for_its_process_and_as_long_as_its_file_is_there(tmp
     Queue(tmp_path / "queue.db", durable=False).close()
     assert not queue.is_current()
     queue.close()
+
+
+def test_a_writer_ends_while_another_thread_reads_in_a_connection_that_waits_for_it(
+    queue: Queue, tmp_path: Path
+) -> None:
+    """Two threads in one connection, one of which waits there for a third's write, stopped each other for 30 s."""
+    second = Queue(tmp_path / "queue.db", durable=True)
+    with ThreadPoolExecutor(2) as pool, closing(second):
+        for number in range(20):
+            with queue._transaction():
+                adding = pool.submit(second.add, [job(f"j{number}")], 1)
+                wait_until(second._lock.locked)
+                reading = pool.submit(second.jobs, ["j0"])
+                wait([reading], timeout=0.01)  # it may well be still at it: then it must not hinder the writer
+            adding.result()
+            assert set(reading.result()) <= {"j0"}
+    assert len(waiting(queue)) == 20
 
 
 def test_threads_share_a_queue(queue: Queue) -> None:

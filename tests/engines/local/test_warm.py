@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import site
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from qjob.app import open_service
 from qjob.config import Settings
 from qjob.engines.local.learning import LateImports
 from qjob.engines.local.warm import Kind, WarmPool, Zygote, kind_of
+from qjob.engines.local.zygote import command
 from qjob.job import Job
 from qjob.model.config import InstanceConfig
 from qjob.request import Request, prepare
@@ -489,6 +491,18 @@ def test_zygotes_end_with_a_killed_dispatcher(settings: Settings, run_warm: Call
     [zygote] = told(settings)["ready"]
     os.kill(int((settings.local_state / "dispatcher.lock").read_text()), 9)
     wait_until(lambda: not os.path.exists(f"/proc/{zygote['pid']}"))
+
+
+def test_a_zygote_has_nothing_to_say_when_its_dispatcher_is_killed_before_it_has_read_its_answer() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(b" ")
+        zygote = subprocess.Popen(
+            command(sys.executable, theirs.fileno()), pass_fds=[theirs.fileno()], stderr=subprocess.PIPE
+        )
+        select.select([ours], [], [], 30)
+    assert zygote.communicate(timeout=30)[1] == b""
+    assert zygote.returncode == 0
 
 
 def test_a_zygote_that_does_not_answer_is_let_go(tmp_path: Path) -> None:

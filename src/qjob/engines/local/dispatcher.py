@@ -76,7 +76,7 @@ class Dispatcher:
 
     def _adopt(self) -> None:
         """Look after what an earlier dispatcher had claimed or started."""
-        for job in list(self._queue.in_state("running")):
+        for job in self._queue.in_state("running"):
             if job.id not in self._supervised:
                 self._adopt_one(job)
 
@@ -141,7 +141,7 @@ class Dispatcher:
 
     def _start_waiting(self) -> None:
         slots = self._queue.machine_slots()
-        running = list(self._queue.in_state("running"))
+        running = self._queue.in_state("running")
         if sum(job.slots for job in running) < slots:
             for job in list(may_start(self._queue.startable(), running, slots)):
                 self._start(job)

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -67,6 +68,8 @@ class LocalEngine:
         self._idle_s = idle_s
         self._warm = warm
         self._host = platform.node()
+        self._lock = threading.Lock()
+        self._process = os.getpid()
         self._opened: Queue | None = None
         self._outdated: Queue | None = None
 
@@ -125,12 +128,15 @@ class LocalEngine:
         """Do nothing: the folder is where the job writes."""
 
     def _queue(self) -> Queue:
-        queue = self._opened
-        if queue is None or not queue.is_current():
-            self._state.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._outdated = queue  # kept, as a forked process must not even close it (sqlite.org/howtocorrupt.html)
-            self._opened = queue = Queue(self._state.queue, durable=True)
-        return queue
+        if self._process != os.getpid():  # a thread of the parent may have held the lock when this process was forked
+            self._lock, self._process = threading.Lock(), os.getpid()
+        with self._lock:
+            queue = self._opened
+            if queue is None or not queue.is_current():
+                self._state.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._outdated = queue  # kept: a forked process must not even close it (sqlite.org/howtocorrupt.html)
+                self._opened = queue = Queue(self._state.queue, durable=True)
+            return queue
 
     def _queued(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[QueuedJob]:
         parent = _submitter(jobs[0][0])  # all were submitted by one call
@@ -182,7 +188,7 @@ class LocalEngine:
         job = self._queue().jobs([job_id]).get(job_id)
         if place is None or job is None:
             return seen
-        message = waits_for(job, list(self._queue().in_state("running")), self._queue().machine_slots())
+        message = waits_for(job, self._queue().in_state("running"), self._queue().machine_slots())
         return replace(seen, position=place, message=message)
 
     def _wake(self) -> None:

@@ -108,7 +108,10 @@ class QueuedJob:
 
 
 class Queue:
-    """The rows, and the few things that are done with them; threads may share it, forked processes may not."""
+    """The rows, and the few things that are done with them.
+
+    Threads may share it, but for what is yielded row by row, which is the dispatcher's; forked processes may not.
+    """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         """Open or make the queue; ``durable``: a change outlives a power cut once the call is back."""
@@ -145,7 +148,7 @@ class Queue:
         for start in range(0, len(ids), _CHUNK):
             part = ids[start : start + _CHUNK]
             query = f"SELECT * FROM job WHERE id IN ({','.join('?' * len(part))})"
-            found.update((row["id"], _job(row)) for row in self._db.execute(query, part))
+            found.update((row["id"], _job(row)) for row in self._rows(query, part))
         return found
 
     def states(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -154,13 +157,14 @@ class Queue:
         for start in range(0, len(ids), _CHUNK):
             part = ids[start : start + _CHUNK]
             query = f"SELECT id, state, detail FROM job WHERE id IN ({','.join('?' * len(part))})"
-            found.update((job_id, (state, detail)) for job_id, state, detail in self._db.execute(query, part))
+            found.update((job_id, (state, detail)) for job_id, state, detail in self._rows(query, part))
         return found
 
-    def in_state(self, state: str) -> Iterator[QueuedJob]:
-        """Yield the jobs of one state, the next to start first."""
-        rows = self._db.execute("SELECT * FROM job WHERE state = ? ORDER BY priority DESC, seq", (state,))
-        return map(_job, rows)
+    def in_state(self, state: str) -> list[QueuedJob]:
+        """Return the jobs of one state, the next to start first."""
+        return [
+            _job(row) for row in self._rows("SELECT * FROM job WHERE state = ? ORDER BY priority DESC, seq", (state,))
+        ]
 
     def startable(self) -> Iterator[QueuedJob]:
         """Yield the waiting jobs, the next to start first, but for those whose device or sweep has no room now.
@@ -189,7 +193,7 @@ class Queue:
     def places(self) -> dict[str, int]:
         """Return the place of each waiting job, 1 for the next to start."""
         query = "SELECT id FROM job WHERE state = 'waiting' ORDER BY priority DESC, seq"
-        return {row[0]: place for place, row in enumerate(self._db.execute(query), start=1)}
+        return {row[0]: place for place, row in enumerate(self._rows(query), start=1)}
 
     def waiting_children(self, parents: Sequence[str]) -> Iterator[QueuedJob]:
         """Yield the waiting jobs that these have submitted, the next to start first; none where one runs already.
@@ -204,12 +208,12 @@ class Queue:
 
     def machine_slots(self) -> int:
         """Return how many slots the machine has, by the newest submit."""
-        row = self._db.execute("SELECT slots FROM machine").fetchone()
-        return int(row["slots"]) if row else 1
+        rows = self._rows("SELECT slots FROM machine")
+        return int(rows[0]["slots"]) if rows else 1
 
     def is_empty(self) -> bool:
         """Return whether nothing waits and nothing runs."""
-        return self._db.execute("SELECT 1 FROM job WHERE state != 'gone' LIMIT 1").fetchone() is None
+        return not self._rows("SELECT 1 FROM job WHERE state != 'gone' LIMIT 1")
 
     def claim(self, job_id: str) -> bool:
         """Take a waiting job to be started; False when it does not wait any more."""
@@ -251,6 +255,12 @@ class Queue:
 
     def _columns(self) -> set[str]:
         return {row["name"] for row in self._db.execute("PRAGMA table_info(job)")}
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        # Never two threads in one connection: where one waits in it for a writer, and another asks it for something,
+        # which Python's sqlite3 does with the interpreter's lock held, a writer of this process cannot end.
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
 
     def _change(self, query: str, values: tuple[object, ...]) -> int:
         with self._lock:

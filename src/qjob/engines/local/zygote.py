@@ -107,15 +107,23 @@ def _serve_until_forked(control: int, freshness: Freshness) -> ScriptBegins | No
 
 
 def _serve(control: int, freshness: Freshness) -> None:
-    while order := os.read(control, 1 << 16):
+    while order := _next_order(control):
         ended, _, folder = order.partition(b"\0")
         codes = [collected(int(pid)) for pid in ended.split()]
         if not folder:
-            os.write(control, str(codes[-1]).encode())
+            _tell(control, str(codes[-1]))
         elif freshness.is_lost(_asked_ns(folder)):
             return
         else:
-            os.write(control, str(_fork_runner(control, folder)).encode())
+            _tell(control, str(_fork_runner(control, folder)))
+
+
+def _next_order(control: int) -> bytes:
+    """Wait for what the dispatcher wants; nothing when it is gone."""
+    try:
+        return os.read(control, 1 << 16)
+    except ConnectionResetError:  # it was killed before it had read our last answer
+        return b""
 
 
 def _asked_ns(folder: bytes) -> int:
