@@ -7,6 +7,8 @@ Order, the first that says something wins: flags, the environment (``QJOB_SLOTS`
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -256,12 +258,18 @@ def _user_home(variables: Mapping[str, str]) -> Path:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return copy.deepcopy(_parsed(_read_bytes(path)))
+    except ValueError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(toml: bytes) -> dict[str, Any]:
+    """Return what a text says; a process that submits many jobs parses it once. Raises ValueError."""
     import tomllib  # only where there is a file: it costs more than all else here
 
-    try:
-        return tomllib.loads(_read_bytes(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    return tomllib.loads(toml.decode())
 
 
 def _read_bytes(path: Path) -> bytes:

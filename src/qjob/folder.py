@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qjob.atomic import TEMPORARY_SUFFIX, write_unsynced, write_whole
+from qjob.atomic import TEMPORARY_SUFFIX, sync_directory, sync_file, write_unsynced, write_whole
 from qjob.errors import FolderError
 from qjob.model.event import JobEvent, event_from_json, event_to_json, parse_time
 from qjob.model.outcome import Outcome, outcome_from_json, outcome_to_json
@@ -239,8 +239,8 @@ class JobFolder:
             raise FolderError(_damage(self.events, error)) from error
 
     def write_spec(self, spec: JobSpec) -> None:
-        """Write what was asked."""
-        write_whole(self.spec, _to_bytes(spec_to_json(spec)))
+        """Write what was asked, of a new job; see `sync_new`."""
+        _write_new(self.spec, _to_bytes(spec_to_json(spec)))
 
     def write_record(self, record: JobRecord, home: Path | None = None) -> None:
         """Write what is known; ``home`` names the folder when it is still being staged elsewhere.
@@ -255,17 +255,21 @@ class JobFolder:
         Nothing is synced to the disk, and each is one line: there may be thousands.
         """
         for path, data in ((self.spec, spec_to_json(record.spec)), (self.record, get_job(record, str(home)))):
-            with open(path, "wb", buffering=0) as file:
-                file.write(_ENCODER.encode(data).encode() + b"\n")
+            _write_new(path, _ENCODER.encode(data).encode() + b"\n")
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
-        """Write the submitter's environment, readable by its owner alone."""
-        write_whole(self.environment, _to_bytes(dict(variables)))
-        self.environment.chmod(0o600)
+        """Write the submitter's environment, readable by its owner alone, of a new job; see `sync_new`."""
+        _write_new(self.environment, _to_bytes(dict(variables)), mode=0o600)
 
     def write_hyperparameters(self, hyperparameters: Mapping[str, str]) -> None:
-        """Write Braket's hyperparameter file, one JSON object of strings."""
-        write_whole(self.hyperparameters, _to_bytes(dict(hyperparameters)))
+        """Write Braket's hyperparameter file, one JSON object of strings, of a new job; see `sync_new`."""
+        _write_new(self.hyperparameters, _to_bytes(dict(hyperparameters)))
+
+    def sync_new(self) -> None:
+        """Put what a new job cannot do without on the disk: nothing has waited for that while it was written."""
+        for path in (self.spec, self.environment, self.hyperparameters):
+            sync_file(path)
+        sync_directory(self.path)
 
     def write_cancel_mark(self, mark: CancelMark) -> None:
         """Ask for the cancellation; from here on no runner starts anything for this job."""
@@ -383,6 +387,12 @@ def _time_to_json(value: object) -> str:
 
 
 _ENCODER = json.JSONEncoder(default=_time_to_json)
+
+
+def _write_new(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file of a folder that nobody reads yet: it need not be whole at every moment."""
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(data)
 
 
 def _to_bytes(data: Mapping[str, Any]) -> bytes:

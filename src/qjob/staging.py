@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from qjob.atomic import TEMPORARY_SUFFIX, sync_directory
+from qjob.atomic import TEMPORARY_SUFFIX
 from qjob.errors import FolderError, InvalidInput
 from qjob.folder import JobFolder
 from qjob.model.record import JobRecord
@@ -129,7 +129,7 @@ class Staging:
         folder.write_environment(submission.environment)
         folder.write_spec(record.spec)
         folder.write_record(record, self._jobs / record.id)
-        sync_directory(folder.path)
+        folder.sync_new()
 
 
 def copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) -> None:

@@ -95,10 +95,14 @@ def test_what_was_never_written_down_is_none(tmp_path: Path) -> None:
     assert read_handover(tmp_path / "submitted.json") is None
 
 
+def test_a_note_that_a_lost_power_supply_left_empty_is_none(tmp_path: Path) -> None:
+    (tmp_path / "submitted.json").touch()
+    assert read_handover(tmp_path / "submitted.json") is None
+
+
 @pytest.mark.parametrize(
     "damage",
     [
-        "",
         "{",
         "[]",
         "{}",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from qjob.atomic import write_whole
+from qjob.atomic import write_unsynced, write_whole
 from qjob.engines.slurm.rows import PREFIX
 from qjob.errors import FolderError
 
@@ -93,9 +93,12 @@ def parse_ref(text: str) -> Ref | None:
 
 
 def read_handover(path: Path) -> Handover | None:
-    """Return what was written down; None when nothing was. Raises FolderError."""
+    """Return what was written down; None when nothing was, or a lost power supply took it. Raises FolderError."""
     try:
-        data = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        if not text:
+            return None
+        data = json.loads(text)
         return Handover(
             name=data["name"],
             at=data["at"],
@@ -112,7 +115,11 @@ def read_handover(path: Path) -> Handover | None:
 
 
 def write_handover(path: Path, handover: Handover) -> None:
-    """Write it down. Raises OSError."""
+    """Write it down. Raises OSError.
+
+    For a killed process. That of a single job does not wait for the disk: where a lost power supply takes it, the job
+    may be handed over twice, and the folder sees to it that never two run at once, nor one after the end.
+    """
     data: dict[str, Any] = {
         "name": handover.name,
         "at": handover.at,
@@ -120,7 +127,8 @@ def write_handover(path: Path, handover: Handover) -> None:
         "jobs": {str(index): job for index, job in handover.jobs.items()},
         "againAt": handover.again_at,
     }
-    write_whole(path, json.dumps(data).encode() + b"\n")
+    write = write_whole if handover.jobs else write_unsynced
+    write(path, json.dumps(data).encode() + b"\n")
 
 
 def single(job_id: str, at: float) -> Handover:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qjob.atomic import write_whole
+from qjob.atomic import write_unsynced
 from qjob.engines.slurm.batches import Batches
 from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
@@ -151,7 +151,7 @@ class Submitting:
 
     def _call(self, files: _Files, wanted: Handover, batch: Batch) -> Handover:
         """Call sbatch, written down before and after. Raises SubmitError, EngineUnavailable, or OSError before it."""
-        write_whole(files.script, batch_script(batch).encode("utf-8", "surrogateescape"))
+        _write_script(files, batch)
         write_handover(files.note, wanted)
         try:
             number = self._patience.ask(lambda: self._slurm.submit(files.script))
@@ -177,7 +177,7 @@ class Submitting:
             lost = [ref for ref in refs if row_of(listed, ref.key) is None]
             if not lost:
                 return []
-            write_whole(files.script, batch_script(self._batch_again(known, lost)).encode("utf-8", "surrogateescape"))
+            _write_script(files, self._batch_again(known, lost))
             self._patience.ask(lambda: self._slurm.submit(files.script))
             write_handover(files.note, known.handed_over_again(time.time()))
         self._queue.note_act()
@@ -209,6 +209,10 @@ def _handovers(shared: SweepFolder) -> Iterator[Handover]:
 
 def _part_files(shared: SweepFolder, part: int) -> _Files:
     return _Files(script=shared.submit_script(part), note=shared.handed_over(part))
+
+
+def _write_script(files: _Files, batch: Batch) -> None:
+    write_unsynced(files.script, batch_script(batch).encode("utf-8", "surrogateescape"))
 
 
 def _noted(files: _Files, handover: Handover) -> Handover:
