@@ -44,6 +44,11 @@ check: setup clusters ## all that CI checks: format, lint, types, layers, tests 
 	$(SAY) 'tests, also of the docs: pytest'
 	@$(PYTEST)
 
+.PHONY: slurms
+slurms: ## run the tests with a real Slurm on those of other releases of Debian too: as root, with debootstrap, half an hour
+	sh tests/other_slurm.sh trixie
+	sh tests/other_slurm.sh forky
+
 .PHONY: bench
 bench: setup ## measure, also against others, into docs/benchmarks.md; ARGS=--quick for a first look
 	.venv/bin/python benchmarks/run.py $(ARGS)

@@ -50,4 +50,4 @@ def _file_system(directory: Path) -> str:
     except FileNotFoundError:
         return "unknown"
     above = [(Path(point), kind) for _, point, kind, *_ in mounts if directory.is_relative_to(point)]
-    return max(above, key=lambda mount: len(mount[0].parts))[1]
+    return max(above, key=lambda mount: len(mount[0].parts), default=(directory, "unknown"))[1]

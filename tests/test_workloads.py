@@ -62,7 +62,7 @@ def test_an_interrupted_vqe_goes_on_and_ends_where_one_job_would_have(service: S
     assert first.wait() == "CANCELLED"
     second = first.resume()
     result, expected = second.result(), whole.result()
-    assert 20 <= result["begun_after"] < 120
+    assert 19 <= result["begun_after"] < 120, "the last energy was printed, and its checkpoint was or was not saved"
     assert result["energy"] == expected["energy"]
     assert result["exact"] < result["energy"] < -4.6
     steps = (*first.metrics()["iteration_number"], *second.metrics()["iteration_number"])

@@ -22,6 +22,7 @@ from qjob.runner.container_paths import (
     Act,
     Node,
     Step,
+    _local_path_problem,
     container_paths_problem,
     list_folder,
     mount_container_paths,
@@ -371,6 +372,13 @@ def test_a_place_for_checkpoints_that_cannot_be_is_told_and_the_rest_is_there(
     folder = job(local_path)
     printed = inside(folder, "ls /opt/braket/input/config", f"checkpointConfig.localPath '{local_path}' cannot be")
     assert printed == "hyperparameters.json\n"
+
+
+@pytest.mark.parametrize("at", ["", "opt"])
+def test_an_empty_folder_that_the_containers_paths_are_in_is_no_place_for_checkpoints(tmp_path: Path, at: str) -> None:
+    """Some machines have nothing in /opt; what is mounted there would hide /opt/braket."""
+    there = str(tmp_path / at)
+    assert _local_path_problem(there, there, str(tmp_path / "opt"), {}) is not None
 
 
 @needs_mounts

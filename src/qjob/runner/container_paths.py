@@ -220,9 +220,10 @@ def _local_path_problem(local: str, path: str, root: str, wanted: Mapping[str, s
         if any(f"{path}/".startswith(f"{each}/") or f"{each}/".startswith(f"{path}/") for each in wanted):
             return f"{what}: the container has something else there; name another folder below /opt."
         return None
-    if os.path.isdir(path) and not os.listdir(path):
+    hides_the_rest = f"{root}/".startswith(f"{os.path.realpath(path)}/")
+    if os.path.isdir(path) and not os.listdir(path) and not hides_the_rest:
         return None
-    return f"{what}: it is neither below /opt nor an empty folder; name one that is."
+    return f"{what}: it is neither below /opt nor an empty folder elsewhere; name one that is."
 
 
 def _carry_out(root: str, steps: Sequence[Step]) -> str | None:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -125,6 +126,7 @@ class Queue:
             self._db.close()
             raise
         self._file = _identity(path)
+        weakref.finalize(self, _close_in, self._process, self._db)  # from 3.13 on, Python warns of open databases
 
     def is_current(self) -> bool:
         """Return whether this process opened it, and the file has not been removed or replaced since."""
@@ -277,6 +279,12 @@ class Queue:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _close_in(process: int, db: sqlite3.Connection) -> None:
+    """Close it, unless this process was forked from the one that opened it (sqlite.org/howtocorrupt.html)."""
+    if os.getpid() == process:
+        db.close()
 
 
 def _patiently(change: Callable[[], object]) -> None:
