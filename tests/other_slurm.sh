@@ -21,6 +21,7 @@ fi
 cp /etc/hosts /etc/resolv.conf "$root/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 mkdir -p "$root/qjob"
+find "$root/qjob" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
 git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --no-dereference --target-directory="$root/qjob"
 
 # Mounts and processes are this call's own, and end with it. A new root by pivot_root: in one by chroot(2) the kernel

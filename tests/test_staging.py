@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -73,6 +74,44 @@ def test_a_folder_is_complete_before_it_has_its_name(staging: Staging, jobs: Pat
     assert (folder.source / "job.py").exists()
     names = "checkpoints environment.json hyperparameters.json logs record.json results source spec.json"
     assert sorted(os.listdir(folder.path)) == names.split()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are told by /proc")
+def test_the_whole_folder_is_on_the_disk_in_the_end(
+    staging: Staging, jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only the spec: a script that a power cut has emptied would run, and complete."""
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{fd}")))
+        real(fd)
+
+    def write_source(directory: Path) -> None:
+        (directory / "vqe.py").write_text("x = 1")
+        (directory / "link").symlink_to(tmp_path / "no such file")
+        (directory / "package").mkdir()
+        (directory / "package" / "__init__.py").touch()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    staging.write(RECORD, submission(Written(write_source)), None)
+    folder = JobFolder(staging.staged(ID))
+    files = {path for path in folder.path.rglob("*") if path.is_file()} - {folder.record}
+    assert set(synced) == files | {path.parent for path in files}
+    assert folder.source / "package" / "__init__.py" in files
+
+
+def test_many_files_are_one_wait_for_the_disk(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_source(directory: Path) -> None:
+        for number in range(60):
+            (directory / f"m{number}.py").touch()
+
+    synced: list[Path] = []
+    monkeypatch.setattr("qjob.staging.sync_file_system", synced.append)
+    monkeypatch.setattr("qjob.staging.sync_file", None)
+    staging.write(RECORD, submission(Written(write_source)), None)
+    assert synced == [staging.staged(ID)]
 
 
 def test_the_folder_is_its_owners_alone(staging: Staging, jobs: Path) -> None:

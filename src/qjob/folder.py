@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qjob.atomic import TEMPORARY_SUFFIX, sync_directory, sync_file, write_unsynced, write_whole
+from qjob.atomic import TEMPORARY_SUFFIX, write_unsynced, write_whole
 from qjob.errors import FolderError
 from qjob.model.event import JobEvent, event_from_json, event_to_json, parse_time
 from qjob.model.outcome import Outcome, outcome_from_json, outcome_to_json
@@ -239,7 +239,7 @@ class JobFolder:
             raise FolderError(_damage(self.events, error)) from error
 
     def write_spec(self, spec: JobSpec) -> None:
-        """Write what was asked, of a new job; see `sync_new`."""
+        """Write what was asked, of a new job; see `sync_new_folder`."""
         _write_new(self.spec, _to_bytes(spec_to_json(spec)))
 
     def write_record(self, record: JobRecord, home: Path | None = None) -> None:
@@ -258,18 +258,12 @@ class JobFolder:
             _write_new(path, _ENCODER.encode(data).encode() + b"\n")
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
-        """Write the submitter's environment, readable by its owner alone, of a new job; see `sync_new`."""
+        """Write the submitter's environment, readable by its owner alone, of a new job; see `sync_new_folder`."""
         _write_new(self.environment, _to_bytes(dict(variables)), mode=0o600)
 
     def write_hyperparameters(self, hyperparameters: Mapping[str, str]) -> None:
-        """Write Braket's hyperparameter file, one JSON object of strings, of a new job; see `sync_new`."""
+        """Write Braket's hyperparameter file, one JSON object of strings, of a new job; see `sync_new_folder`."""
         _write_new(self.hyperparameters, _to_bytes(dict(hyperparameters)))
-
-    def sync_new(self) -> None:
-        """Put what a new job cannot do without on the disk: nothing has waited for that while it was written."""
-        for path in (self.spec, self.environment, self.hyperparameters):
-            sync_file(path)
-        sync_directory(self.path)
 
     def write_cancel_mark(self, mark: CancelMark) -> None:
         """Ask for the cancellation; from here on no runner starts anything for this job."""

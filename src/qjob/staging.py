@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from qjob.atomic import TEMPORARY_SUFFIX
+from qjob.atomic import TEMPORARY_SUFFIX, sync_directory, sync_file
+from qjob.disk import sync_file_system
 from qjob.errors import FolderError, InvalidInput
 from qjob.folder import JobFolder
 from qjob.model.record import JobRecord
@@ -19,6 +21,7 @@ from qjob.model.spec import JobSpec
 from qjob.runtime.alone import alone_in
 
 _SUFFIX = ".staging"
+_MOST_SYNCED_EACH = 50  # of more files, one wait for all that the disk has to write is the shorter one
 ABANDONED_S = 3600.0
 """How old, in seconds, what a submitter has staged must be to count as left behind."""
 
@@ -129,7 +132,23 @@ class Staging:
         folder.write_environment(submission.environment)
         folder.write_spec(record.spec)
         folder.write_record(record, self._jobs / record.id)
-        folder.sync_new()
+        sync_new_folder(folder)
+
+
+def sync_new_folder(folder: JobFolder) -> None:
+    """Put the folder of a new job on the disk, but for its record: nothing waited for that while it was written.
+
+    A script that a power cut had emptied would run, and complete. Raises OSError.
+    """
+    found = [(root, names) for root, _, names in os.walk(folder.path) if names]
+    if sum(len(names) for _, names in found) > _MOST_SYNCED_EACH:
+        sync_file_system(folder.path)
+        return
+    for root, names in found:
+        for path in (Path(root, name) for name in names):
+            if path != folder.record and not path.is_symlink():
+                sync_file(path)
+        sync_directory(Path(root))
 
 
 def copy_checkpoints(checkpoints: Checkpoints, folder: JobFolder, name: str) -> None:

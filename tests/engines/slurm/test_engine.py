@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -418,6 +419,70 @@ def test_a_job_that_was_lost_soon_after_its_submit_is_handed_over_again(slurm: F
     slurm.forget()
     assert presence(engine, ref) is Presence.WAITING
     assert len(slurm.queue()) == 1
+
+
+def refuse_to_start(slurm: FakeSlurm, folder: JobFolder) -> None:
+    """Have a controller come back that takes a job that runs for one that waits: its node ends it, for good."""
+    slurm.change(folder.id, state="FAILED", exit="1:0", nodes="n1", end=int(time.time()))
+
+
+def test_a_job_that_its_node_would_not_start_again_is_handed_over_again_once(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    folder, ref = slurm.submitted(engine, ago_s=100)
+    folder.events.touch()
+    folder.runner_log.touch()
+    refuse_to_start(slurm, folder)
+    slurm.pass_(5.0)
+    seen = look(engine, ref)
+    assert (seen.presence, seen.certain) == (Presence.GONE, False), "its outcome may come late"
+    slurm.pass_(30.0)
+    seen = look(engine, ref)
+    assert (seen.presence, seen.waits_since is not None) == (Presence.WAITING, True)
+    assert "handed over again" in seen.message
+    for each in (engine, slurm.engine()):
+        assert presence(each, ref) is Presence.RUNNING, "the last answer is older than that"
+    assert [job["state"] for job in slurm.queue()] == ["FAILED", "PENDING"]
+    slurm.pass_(60.0)
+    assert presence(engine, ref) is Presence.RUNNING
+    slurm.keep([slurm.queue()[1]])
+    refuse_to_start(slurm, folder)
+    slurm.pass_(60.0)
+    known = read_handover(folder.handed_over)
+    assert known is not None
+    assert known.again_at is not None
+    write_handover(folder.handed_over, replace(known, again_at=known.again_at - 60))
+    seen = look(slurm.engine(), ref)
+    assert (seen.presence, seen.certain) == (Presence.GONE, True)
+    assert len(slurm.calls("sbatch")) == 2
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "at work", "removed", "said why", "ended", "its own code", "a signal"])
+def test_who_has_failed_for_another_reason_is_not_handed_over_again(
+    slurm: FakeSlurm, engine: SlurmEngine, at_work: AtWork, kind: str
+) -> None:
+    folder, ref = slurm.submitted(engine, ago_s=100)
+    folder.events.touch()
+    refuse_to_start(slurm, folder)
+    slurm.pass_(60.0)
+    if kind == "cancelled":
+        mark(folder)
+    if kind == "removed":
+        shutil.rmtree(folder.path)
+    if kind == "said why":
+        folder.runner_log.write_text("Traceback (most recent call last)")
+    if kind == "ended":
+        folder.outcome.write_text("{}")
+    if kind == "its own code":
+        slurm.change(folder.id, exit="3:0")
+    if kind == "a signal":
+        slurm.change(folder.id, exit="1:9")
+    if kind == "at work":
+        with at_work(folder):
+            assert presence(engine, ref) is Presence.RUNNING
+    else:
+        assert presence(engine, ref) is Presence.GONE
+    assert len(slurm.calls("sbatch")) == 1
 
 
 @pytest.mark.parametrize("kind", ["cancelled", "at work", "removed", "forgets soon"])

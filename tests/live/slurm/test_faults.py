@@ -197,6 +197,20 @@ def test_a_controller_that_forgets_what_it_accepted_loses_no_job(
         assert len(steps_of(lab, job)) <= 62  # a step that was being taken is taken again, no more
 
 
+def test_a_controller_that_takes_a_job_that_runs_for_one_that_waits_loses_no_job(
+    new_lab: Callable[..., Lab], patient_warnings: None
+) -> None:
+    """Its node ends the job and, at times, will not start it again: Slurm takes that for a failure of the job."""
+    lab = new_lab(SchedulerParameters="sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=0")
+    job = lab.submit(STEPS.replace("40", "60"), options={"begin": "now+8"})  # by then it is on the controller's disk
+    first_steps(lab, job)
+    lab.cluster.stop_controller(signal.SIGKILL)
+    lab.cluster.start_controller()
+    assert ended(job, FAR_S * 2) == "COMPLETED"
+    assert steps_of(lab, job)[-1] == 60
+    assert len(steps_of(lab, job)) <= 62
+
+
 def test_a_job_that_slurm_has_forgotten_ended_with_a_plain_reason(new_lab: Callable[..., Lab]) -> None:
     lab = new_lab(MinJobAge=2)
     job = lab.submit(SLEEPER)

@@ -19,9 +19,9 @@ from qjob.engines.slurm.handover import Key, Ref, parse_ref
 from qjob.engines.slurm.options import OWN_WORDS, environment_defaults
 from qjob.engines.slurm.queue_view import QueueView, Snapshot, row_of
 from qjob.engines.slurm.rows import Row
-from qjob.engines.slurm.states import observation_of
+from qjob.engines.slurm.states import is_start_refused, observation_of
 from qjob.engines.slurm.submitting import Submitting
-from qjob.errors import EngineUnavailable, SettingsError, SubmitError
+from qjob.errors import EngineUnavailable, FolderError, SettingsError, SubmitError
 from qjob.folder import JobFolder
 from qjob.model.spec import JobSpec
 from qjob.shared_answer import Patience
@@ -105,11 +105,12 @@ class SlurmEngine:
     def observe(self, refs: Sequence[str]) -> dict[str, Observation]:
         """Say where each job is by Slurm's last word; of those that it does not know any more, by what they left.
 
-        What a controller has accepted and lost is handed over again.
+        What a controller has accepted and lost, or would not let start, is handed over again.
         """
         if not refs:
             return {}
         snapshot = self._queue.look()
+        now = time.time()
         parsed = {text: parse_ref(text) for text in refs}
         missing = [
             ref
@@ -117,9 +118,11 @@ class SlurmEngine:
             if ref is not None and row_of(snapshot.rows, ref.key) is None and self._is_missing(ref, snapshot)
         ]
         ended = self._ended(missing)
-        again = self._handed_over_again([ref for ref in missing if row_of(ended, ref.key) is None], snapshot)
+        lost = [ref for ref in missing if row_of(ended, ref.key) is None]
+        refused = [ref for ref in parsed.values() if ref is not None and self._is_refused(ref, snapshot, now)]
+        again = self._handed_over_again(lost, refused, snapshot)
         return {
-            text: again.get(ref.key) or self._observation(ref, snapshot, ended)
+            text: again.get(ref.key) or self._observation(ref, snapshot, ended, now)
             if ref is not None
             else Observation(presence=Presence.GONE, message="it was never handed to Slurm")
             for text, ref in parsed.items()
@@ -143,23 +146,35 @@ class SlurmEngine:
             return False
         return not snapshot.was_asked_before(self._submitting.handed_over_at(ref))
 
+    def _is_refused(self, ref: Ref, snapshot: Snapshot, now: float) -> bool:
+        """Return whether a node would not start a job, and Slurm ended it: nothing of ours ends so silently."""
+        row = row_of(snapshot.rows, ref.key)
+        if row is None or not is_start_refused(row) or now - (row.ended_at or 0) < self._settle_s:
+            return False
+        folder = JobFolder(self._jobs / ref.job)
+        if not folder.path.exists() or folder.outcome.exists() or folder.has_runner() or _size(folder.runner_log):
+            return False
+        try:
+            return not self._submitting.was_handed_over_again(ref)
+        except FolderError:
+            return False  # then it counts as what Slurm says
+
     def _ended(self, missing: Sequence[Ref]) -> Mapping[Key, Row]:
         return self._queue.ended(missing) if missing and self._facts.read().has_accounting else {}
 
-    def _handed_over_again(self, missing: Sequence[Ref], snapshot: Snapshot) -> dict[Key, Observation]:
+    def _handed_over_again(
+        self, missing: Sequence[Ref], refused: Sequence[Ref], snapshot: Snapshot
+    ) -> dict[Key, Observation]:
         """Hand over what Slurm has lost, as far as nobody wants it ended; return what is to be said of it.
 
         A job that ended is listed for some minutes more. One that was there, or was submitted, less than that ago and
         is not listed was lost by its controller.
         """
-        if not missing:
+        if not missing and not refused:
             return {}
         kept_s = self._facts.read().ended_kept_s
-        lost = [
-            ref
-            for ref in missing
-            if snapshot.unseen_s(ref) < kept_s and not JobFolder(self._jobs / ref.job).cancel_mark.exists()
-        ]
+        candidates = [*(ref for ref in missing if snapshot.unseen_s(ref) < kept_s), *refused]
+        lost = [ref for ref in candidates if not JobFolder(self._jobs / ref.job).cancel_mark.exists()]
         since = datetime.fromtimestamp(snapshot.asked_at, UTC)
         message = "Slurm, whose controller had lost it; it was handed over again"
         waits = Observation(presence=Presence.WAITING, message=message, waits_since=since)
@@ -169,12 +184,14 @@ class SlurmEngine:
             for ref in lost
         }
 
-    def _observation(self, ref: Ref, snapshot: Snapshot, ended: Mapping[Key, Row]) -> Observation:
+    def _observation(self, ref: Ref, snapshot: Snapshot, ended: Mapping[Key, Row], now: float) -> Observation:
         row = row_of(snapshot.rows, ref.key) or row_of(ended, ref.key)
         if row is None:
             seen = self._unlisted(ref, snapshot)
+        elif is_start_refused(row) and snapshot.was_asked_before(self._submitting.handed_over_at(ref)):
+            seen = Observation(presence=Presence.WAITING, message="Slurm to look at it")
         else:
-            seen = observation_of(row, now=time.time(), settle_s=self._settle_s)
+            seen = observation_of(row, now=now, settle_s=self._settle_s)
         if seen.presence is Presence.GONE and JobFolder(self._jobs / ref.job).has_runner():
             # A controller that was killed has forgotten it, or has started it a second time in vain.
             return Observation(presence=Presence.RUNNING, message="Slurm takes it for ended, but it runs")
@@ -194,6 +211,13 @@ class SlurmEngine:
         certain = time.time() - snapshot.missing_since(ref) >= self._settle_s
         message = "Slurm does not know it any more: it ended long ago, or its controller has lost it"
         return Observation(presence=Presence.GONE, message=message, certain=certain)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _poll_s(words: Mapping[str, Any]) -> float:

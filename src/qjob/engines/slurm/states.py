@@ -121,6 +121,15 @@ def observation_of(row: Row, *, now: float, settle_s: float) -> Observation:
     return Observation(presence=presence, message=message, certain=certain, ended_as=ended_as, ended_at=ended_at)
 
 
+def is_start_refused(row: Row) -> bool:
+    """Return whether a job may have ended so because its node would not start it, and not by what it did.
+
+    A controller that was killed may remember a job that runs as one that waits. The node then ends it, and refuses to
+    start it again, which Slurm takes for an exit code of 1 ("Killing non-startable batch job: Job credential revoked").
+    """
+    return row.state == "FAILED" and row.exit_code == 1 and not row.signal
+
+
 def ending_text(row: Row) -> str:
     """Return how a job ended, a sentence without its full stop."""
     where = f" on {row.nodes}" if row.nodes else ""

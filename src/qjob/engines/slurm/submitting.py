@@ -14,8 +14,9 @@ from qjob.engines.slurm.cluster_facts import ClusterFacts
 from qjob.engines.slurm.commands import Slurm
 from qjob.engines.slurm.handover import Handover, Key, Ref, arrays, read_handover, single, write_handover
 from qjob.engines.slurm.queue_view import QueueView, row_of
-from qjob.engines.slurm.rows import PREFIX
+from qjob.engines.slurm.rows import PREFIX, Row
 from qjob.engines.slurm.script import Array, Batch, batch_script
+from qjob.engines.slurm.states import is_start_refused
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
 from qjob.folder import JobFolder, locked
 from qjob.model.spec import JobSpec
@@ -85,7 +86,7 @@ class Submitting:
         return {job: ref for handover in done for job, ref in handover.refs().items()}
 
     def hand_over_again(self, lost: Sequence[Ref], known_at: float) -> dict[Key, str]:
-        """Hand over jobs that a controller has accepted and forgotten, as the listing of that time shows.
+        """Hand over jobs that a controller has accepted and forgotten or refused to start, by the listing of that time.
 
         Once, whoever notices. Those that have begun go on from their checkpoints. Returns why, for those that could
         not be handed over. Raises EngineUnavailable.
@@ -109,6 +110,11 @@ class Submitting:
         with contextlib.suppress(FolderError):
             known = read_handover(self._files_of(ref).note)
         return ref.submitted_at if known is None else max(ref.submitted_at, known.again_at or 0)
+
+    def was_handed_over_again(self, ref: Ref) -> bool:
+        """Return whether Slurm has lost a job, or another of its array, before. Raises FolderError."""
+        known = read_handover(self._files_of(ref).note)
+        return known is not None and known.again_at is not None
 
     def _take_back(self, shared: SweepFolder, done: Sequence[Handover], jobs: set[str]) -> None:
         """Take arrays of these jobs out of the queue again, as whoever submits them is told that none was started."""
@@ -174,7 +180,7 @@ class Submitting:
             if time.time() - (known.again_at or 0) < _AGAIN_S:
                 return refs
             listed = self._queue.look_now().rows
-            lost = [ref for ref in refs if row_of(listed, ref.key) is None]
+            lost = [ref for ref in refs if _is_lost(row_of(listed, ref.key))]
             if not lost:
                 return []
             _write_script(files, self._batch_again(known, lost))
@@ -213,6 +219,10 @@ def _part_files(shared: SweepFolder, part: int) -> _Files:
 
 def _write_script(files: _Files, batch: Batch) -> None:
     write_unsynced(files.script, batch_script(batch).encode("utf-8", "surrogateescape"))
+
+
+def _is_lost(row: Row | None) -> bool:
+    return row is None or is_start_refused(row)
 
 
 def _noted(files: _Files, handover: Handover) -> Handover:
