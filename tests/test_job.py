@@ -19,7 +19,7 @@ from qjob.errors import InvalidInput, JobCancelled, JobFailed, JobNotFound, JobS
 from qjob.job import Job, waiting_text
 from qjob.model.config import InstanceConfig, MetricStatistic, MetricType
 from qjob.model.naming import arn_of
-from qjob.model.record import QueueInfo
+from qjob.model.record import JobRecord, QueueInfo
 from qjob.model.status import JobStatus
 from qjob.service import Service
 from qjob.store.store import Query
@@ -278,6 +278,20 @@ def test_jobs_are_found_by_what_is_asked(on_record: dict[str, str]) -> None:
     assert names(qjob.find(device="local:none/none", limit=2)) == ["three", "two"]
     assert names(qjob.find(created_after=datetime.now(UTC) + timedelta(days=1))) == []
     assert names(qjob.find(created_after=datetime.now(UTC) - timedelta(days=1), status="FAILED")) == ["two"]
+
+
+def test_a_job_that_is_deleted_meanwhile_is_left_out(
+    on_record: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Service.find
+
+    def find_and_lose_one(service: Service, query: Query) -> list[JobRecord]:
+        found = find(service, query)
+        service.delete(on_record["one"])
+        return found
+
+    monkeypatch.setattr(Service, "find", find_and_lose_one)
+    assert names(qjob.find()) == ["three", "two"]
 
 
 def test_a_question_that_makes_no_sense_is_refused(home: Settings) -> None:

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -79,6 +81,21 @@ def test_processes_that_come_at_once_have_one_copy(runners: Path) -> None:
     for maker in makers:
         maker.join()
     assert [maker.exitcode for maker in makers] == [0] * 4
+    assert len(os.listdir(runners)) == 1
+
+
+def test_threads_that_come_at_once_have_one_whole_copy(runners: Path) -> None:
+    barrier = threading.Barrier(8)
+
+    def make(_: int) -> Path:
+        barrier.wait()
+        return runner_copy(runners)
+
+    with ThreadPoolExecutor(8) as pool:
+        [copy] = set(pool.map(make, range(8)))
+    modules = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")}
+    wanted = {path for path in modules if path.parts[0] != "cli"}
+    assert wanted <= {path.relative_to(copy / "qjob") for path in copy.rglob("*.py")}
     assert len(os.listdir(runners)) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -321,3 +322,23 @@ def _tries(shared: SharedAnswer, scheduler: Scheduler, clock: Clock, seconds: in
             moments.append(float(second))
         clock.pass_(1.0)
     return moments
+
+
+def test_a_child_that_was_forked_while_it_was_asked_holds_nobody_up(tmp_path: Path) -> None:
+    children: list[int] = []
+
+    def ask() -> str:
+        if not children:
+            children.append(os.fork())
+        if children == [0]:
+            signal.pause()
+        return "text"
+
+    answers = SharedAnswer(tmp_path, ask, 30.0)
+    try:
+        assert answers.ask().text == "text"
+        with (tmp_path / "lock").open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)

@@ -12,6 +12,7 @@ from typing import Any
 from qjob.config import Settings, load_settings, prepare_home, submitter_environment
 from qjob.engine import Engine
 from qjob.errors import EngineError, InvalidInput, SettingsError
+from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
 from qjob.service import Service
 from qjob.store.store import Store
 
@@ -67,7 +68,16 @@ class EngineCatalogue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._built: dict[str, Engine] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask in the middle of it
+        let_go_before_forks(self)
+
+    def before_fork(self) -> bool:
+        """Hold still: no engine is being built meanwhile; see `qjob.forks`."""
+        return self._lock.acquire(timeout=LONGEST_WAIT_S)
+
+    def after_fork(self) -> None:
+        """Go on; see `qjob.forks`."""
+        self._lock.release()
 
     def __call__(self, name: str) -> Engine:
         """Return the engine of that name; raises InvalidInput when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from qjob.app import shared_service
 from qjob.config import load_settings
-from qjob.errors import InvalidInput
+from qjob.errors import InvalidInput, JobNotFound
 from qjob.log_printer import LogPrinter
 from qjob.model.config import (
     CheckpointConfig,
@@ -381,7 +382,11 @@ def find(
         created_after=_aware(created_after),
         limit=limit,
     )
-    return [Job(record.id, service=service) for record in service.find(query)]
+    jobs = []
+    for record in service.find(query):
+        with suppress(JobNotFound):  # it was deleted since
+            jobs.append(Job(record.id, service=service))
+    return jobs
 
 
 def delete(job: str | Job) -> None:

@@ -7,6 +7,7 @@ engine takes it is asked before anything is ended.
 from __future__ import annotations
 
 from qjob.errors import InvalidInput, JobStateError, SubmitError
+from qjob.folder import locked
 from qjob.model.record import JobRecord
 from qjob.model.status import JobStatus
 from qjob.model.sweep import SweepRecord
@@ -23,6 +24,16 @@ def move_job(service: Service, job_id: str, changes: Changes) -> JobRecord:
     that is a SubmitError. A job that completes while it is being ended is not submitted again: that is a
     JobStateError too.
     """
+    spec = service.folder(job_id).spec
+    if not spec.exists():
+        return _move_alone(service, job_id, changes)  # which says what is missing
+    with locked(spec) as fd:
+        if fd is None:
+            raise JobStateError(f"job {job_id} is being moved by another process: 'qjob ls' shows where it went.")
+        return _move_alone(service, job_id, changes)
+
+
+def _move_alone(service: Service, job_id: str, changes: Changes) -> JobRecord:
     record = service.record(job_id)
     _raise_if_completed(record)
     _check(service, record, changes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -30,16 +31,18 @@ def runner_copy(directory: Path) -> Path:
 
 
 def _make(copy: Path) -> None:
-    unfinished = copy.with_name(f".{copy.name}.{os.getpid()}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    # What is compiled goes along, with the times that make it count: the first job need not compile it.
-    shutil.copytree(PACKAGE, unfinished / "qjob", ignore=shutil.ignore_patterns(*_NOT_NEEDED, _BEING_COMPILED))
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{copy.name}.", dir=copy.parent))  # of this thread of this machine alone
+    unfinished = made / copy.name
     try:
+        # What is compiled goes along, with the times that make it count: the first job need not compile it.
+        shutil.copytree(PACKAGE, unfinished / "qjob", ignore=shutil.ignore_patterns(*_NOT_NEEDED, _BEING_COMPILED))
         unfinished.rename(copy)
     except OSError:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if not copy.is_dir():  # not made by another process meanwhile
+        if not copy.is_dir():  # not made by another one meanwhile
             raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @cache

@@ -171,7 +171,10 @@ class SharedAnswer:
             except BlockingIOError:
                 yield False
                 return
-            yield True
+            try:
+                yield True
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
         finally:
             os.close(fd)
 

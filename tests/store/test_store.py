@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import IO, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from living import wait_until
 from qjob.errors import InvalidInput, StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 from qjob.model.naming import job_id
 from qjob.model.record import JobRecord
@@ -715,7 +718,8 @@ def test_a_forked_child_has_a_connection_of_its_own(store: Store) -> None:
         assert numbers(store.find(Query())) == list(range(number, -1, -1))
 
 
-def test_a_fork_while_another_thread_has_the_store_does_not_hang(store: Store) -> None:
+def test_a_fork_waits_for_another_threads_change_and_the_child_can_write(store: Store) -> None:
+    """SQLite would have the child believe that it holds the lock of that thread, or that it waits for it."""
     store.insert(record_of(0))
     held, let_go = threading.Event(), threading.Event()
 
@@ -726,9 +730,95 @@ def test_a_fork_while_another_thread_has_the_store_does_not_hang(store: Store) -
     thread = threading.Thread(target=store.change, args=(moved(record_of(0), JobStatus.RUNNING), 1, hold))
     thread.start()
     assert held.wait(20)
-    try:
-        assert in_a_fork(lambda: len(store.find(Query())) == 1)
-    finally:
-        let_go.set()
-        thread.join()
+    soon = threading.Timer(0.2, let_go.set)
+    soon.start()
+    assert in_a_fork(lambda: store.insert(record_of(1)) and len(store.find(Query())) == 2)
+    assert let_go.is_set()
+    thread.join()
+    soon.join()
     assert store.get([id_of(0)])[id_of(0)].status is JobStatus.RUNNING
+
+
+DAEMON = """
+import os, sys, time
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
+from test_store import record_of
+from qjob.store.store import Query, Store
+
+path = Path(sys.argv[2])
+store = Store(path, path.parent / "jobs")
+store.insert(record_of(0))
+ready, go = os.pipe()
+if os.fork():
+    store.find(Query())
+    sys.exit()
+os.close(go)
+while os.read(ready, 1):  # until the parent is gone, as that of a daemon
+    pass
+for number in range(1, 30):
+    assert store.insert(record_of(number))
+os.rename(path.parent / "open", path.parent / "done")
+"""
+
+
+def test_a_child_whose_parent_is_gone_writes_beside_other_processes(tmp_path: Path) -> None:
+    """A connection that a child inherits, and only leaves alone, has SQLite write without a lock: the file is lost."""
+    path = tmp_path / "index.db"
+    (tmp_path / "open").touch()
+    subprocess.run([sys.executable, "-c", DAEMON, str(Path(__file__).parent), str(path)], check=True, timeout=60)
+    others = Store(path, tmp_path / "jobs")
+    for number in range(100, 130):
+        assert others.insert(record_of(number))
+    wait_until((tmp_path / "done").exists)
+    assert len(others.find(Query(limit=100))) == 60
+    others.check()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+class Interrupted(Exception):
+    """What a signal handler raises."""
+
+
+@contextmanager
+def interrupted_while_another_writes(path: Path) -> Iterator[None]:
+    """Have a signal come while the block waits for another's write, as Ctrl-C does; it is heard when that ends."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    end.start()
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        yield
+    finally:
+        end.join()
+        other.close()
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_ctrl_c_in_a_wait_leaves_no_transaction_open(store: Store, tmp_path: Path) -> None:
+    store.insert(record_of(0))
+    with pytest.raises(Interrupted), interrupted_while_another_writes(store._path):
+        store.insert(record_of(1))
+    other = Store(store._path, store._jobs)
+    assert other.insert(record_of(2))
+    assert store.insert(record_of(3))
+    assert numbers(store.find(Query())) == [3, 2, 0]
+
+
+def test_what_a_signal_handler_does_in_the_middle_of_a_change_is_a_part_of_it(store: Store) -> None:
+    def handle(record: JobRecord) -> None:
+        assert store.insert(record_of(1))
+        assert len(store.find(Query())) == 2
+
+    store.insert(record_of(0))
+    assert store.change(moved(record_of(0), JobStatus.RUNNING), 1, handle)
+    other = Store(store._path, store._jobs)
+    assert numbers(other.find(Query())) == [1, 0]
+    assert other.get([id_of(0)])[id_of(0)].status is JobStatus.RUNNING

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qjob.errors import InvalidInput, StoreCorrupt, StoreError, StoreMissing, StoreTooNew
+from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
 from qjob.model.record import JobRecord
 from qjob.model.status import JobStatus
 from qjob.model.sweep import SweepRecord, SweepSummary, sweep_from_json, sweep_to_json
@@ -59,6 +60,8 @@ class Store:
         self._db: sqlite3.Connection | None = None
         self._opened_as: tuple[int, int] | None = None
         self._inherited: sqlite3.Connection | None = None
+        self._is_together = False
+        let_go_before_forks(self)
 
     # Changing
 
@@ -232,6 +235,19 @@ class Store:
                 self._db.close()
             self._db = None
 
+    def before_fork(self) -> bool:
+        """Hold still, and let go of the file; see `qjob.forks`."""
+        if not self._lock.acquire(timeout=LONGEST_WAIT_S):
+            return False
+        if self._db is not None and not self._is_together:
+            self._db.close()
+            self._db = None
+        return True
+
+    def after_fork(self) -> None:
+        """Go on; see `qjob.forks`."""
+        self._lock.release()
+
     def __del__(self) -> None:
         """Let go of the file: nobody has to close a service, and from 3.13 on Python warns of open databases."""
         self.close()
@@ -246,7 +262,10 @@ class Store:
         self._start_anew_after_fork()
         with self._lock:
             try:
-                yield self._connection(fresh)
+                db = self._connection(fresh)
+                if db.in_transaction and not self._is_together:  # Ctrl-C came in the very moment when it was to end
+                    db.execute("ROLLBACK")
+                yield db
             except sqlite3.Error as error:
                 raise self._explained(error) from error
             except UnicodeEncodeError as error:
@@ -255,35 +274,42 @@ class Store:
                 ) from error
 
     def _start_anew_after_fork(self) -> None:
-        """Leave connection and lock to the parent, a thread of which may be using them right now."""
+        """Have a lock of this process's own: the parent's is held, by the thread that forked or by another one."""
         if self._process != os.getpid():
-            self._inherited = self._db  # kept for good: a child must not even close it (sqlite.org/howtocorrupt.html)
+            self._inherited = self._db  # only one in whose transaction it forked: a child must not even close that
             self._db, self._lock, self._process = None, threading.RLock(), os.getpid()
+            self._is_together = False
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Let several statements see one state of the index."""
-        with self._using() as db:
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+        with self._using() as db, self._together(db, "BEGIN", "ROLLBACK"):
+            yield db
 
     @contextmanager
     def _transaction(self, *, durable: bool = False, fresh: bool = False) -> Iterator[sqlite3.Connection]:
         """Make a change; with ``durable``, one that outlives a power cut: that takes the disk some time."""
         with self._using(fresh) as db:
-            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            if not self._is_together:
+                db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            with self._together(db, "BEGIN IMMEDIATE", "COMMIT"):
                 yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+
+    @contextmanager
+    def _together(self, db: sqlite3.Connection, begin: str, end: str) -> Iterator[None]:
+        """Keep statements together; what a signal handler of this thread does in the middle is one of them."""
+        if self._is_together:
+            yield
+            return
+        try:
+            self._is_together = True
+            db.execute(begin)  # in here, as Ctrl-C may come in the very moment when it has begun
+            yield
+            db.execute(end)
+        finally:
+            self._is_together = False
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
     def _connection(self, fresh: bool) -> sqlite3.Connection:
         """Return a connection to the file that has the name now."""

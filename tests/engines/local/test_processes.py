@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -80,3 +81,16 @@ def test_what_runs_or_is_no_child_is_not_collected() -> None:
         assert collected(process.pid) is None
         assert process.poll() is None
     assert collected(os.getppid()) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ps tells")
+def test_who_cannot_look_does_not_take_a_process_for_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a dispatcher without a free descriptor would settle jobs that run, and kill what is left of them."""
+
+    def refuse(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    assert start_time(os.getpid()) is not None  # and what it remembers of the machine is known
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        start_time(os.getpid())

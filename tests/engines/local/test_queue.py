@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -240,12 +242,62 @@ def test_a_writer_ends_while_another_thread_reads_in_a_connection_that_waits_for
         for number in range(20):
             with queue._transaction():
                 adding = pool.submit(second.add, [job(f"j{number}")], 1)
-                wait_until(second._lock.locked)
+                wait_until(lambda: not _is_free(second))
                 reading = pool.submit(second.jobs, ["j0"])
                 wait([reading], timeout=0.01)  # it may well be still at it: then it must not hinder the writer
             adding.result()
             assert set(reading.result()) <= {"j0"}
     assert len(waiting(queue)) == 20
+
+
+def test_ctrl_c_in_a_wait_leaves_no_transaction_open(queue: Queue, tmp_path: Path) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None, check_same_thread=False)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            end = Timer(0.3, other.execute, ["ROLLBACK"])
+            end.start()
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(InterruptedError):
+                queue.add([job("a")], 1)
+            end.join()
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    queue.add([job("b")], 1)
+    assert waiting(queue) == ["b"]
+
+
+def test_what_a_signal_handler_does_in_the_middle_of_a_change_is_a_part_of_it(queue: Queue, tmp_path: Path) -> None:
+    with queue._transaction():
+        queue.add([job("a")], 1)
+        assert waiting(queue) == ["a"]
+        queue.add([job("b")], 1)
+    with closing(Queue(tmp_path / "queue.db", durable=False)) as other:
+        assert waiting(other) == ["a", "b"]
+
+
+def test_a_fork_has_the_parent_open_it_anew(queue: Queue) -> None:
+    queue.add([job("a")], 1)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert queue.is_current()
+    queue.add([job("b")], 1)
+    assert waiting(queue) == ["a", "b"]
+
+
+def _is_free(queue: Queue) -> bool:
+    """Return whether no other thread is in the connection."""
+    if not queue._lock.acquire(blocking=False):
+        return False
+    queue._lock.release()
+    return True
 
 
 def test_threads_share_a_queue(queue: Queue) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from living import wait_until
-from qjob import InvalidInput, JobCancelled, JobFailed, SubmitError
+from qjob import InvalidInput, JobCancelled, JobFailed, JobStateError, SubmitError
 from qjob.config import Device
+from qjob.folder import locked
 from qjob.job import Job
 from qjob.model.config import InstanceConfig, MetricType, StoppingCondition
 from qjob.request import Request, prepare
@@ -231,6 +232,16 @@ def test_a_job_goes_on_here_that_began_on_this_machine(lab: Lab) -> None:
     assert moved.result() == {"step": 10}
     assert local.state() == "CANCELLED"
     assert "moved to the engine slurm" in local.metadata()["failureReason"]
+
+
+def test_a_job_is_moved_by_one_at_a_time(lab: Lab) -> None:
+    """Else two would submit it, and its device would be paid for twice."""
+    job = lab.submit(SLEEPER, engine="local")
+    lab.until_printed(job, "started")
+    with locked(lab.folder(job).spec), pytest.raises(JobStateError, match="is being moved by another process"):
+        job.move("slurm")
+    assert job.state() == "RUNNING"
+    job.cancel()
 
 
 def test_a_move_that_the_other_engine_refuses_ends_nothing(lab: Lab) -> None:

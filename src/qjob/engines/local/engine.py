@@ -23,6 +23,7 @@ from qjob.engines.local.schedule import waits_for
 from qjob.engines.local.state import LocalState
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
 from qjob.folder import JobFolder
+from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
 from qjob.model.spec import JobSpec
 from qjob.runner.environment import JOB_ID
 
@@ -68,10 +69,9 @@ class LocalEngine:
         self._idle_s = idle_s
         self._warm = warm
         self._host = platform.node()
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._lock = threading.RLock()  # a signal handler may ask in the middle of it
         self._opened: Queue | None = None
-        self._outdated: Queue | None = None
+        let_go_before_forks(self)
 
     def check(self, spec: JobSpec) -> list[str]:
         """Return what this engine does not take: options that it does not know, data that is elsewhere."""
@@ -127,14 +127,19 @@ class LocalEngine:
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
 
+    def before_fork(self) -> bool:
+        """Hold still: no queue is being opened meanwhile; see `qjob.forks`."""
+        return self._lock.acquire(timeout=LONGEST_WAIT_S)
+
+    def after_fork(self) -> None:
+        """Go on; see `qjob.forks`."""
+        self._lock.release()
+
     def _queue(self) -> Queue:
-        if self._process != os.getpid():  # a thread of the parent may have held the lock when this process was forked
-            self._lock, self._process = threading.Lock(), os.getpid()
         with self._lock:
             queue = self._opened
             if queue is None or not queue.is_current():
                 self._state.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._outdated = queue  # kept: a forked process must not even close it (sqlite.org/howtocorrupt.html)
                 self._opened = queue = Queue(self._state.queue, durable=True)
             return queue
 
@@ -217,6 +222,7 @@ class LocalEngine:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
             os.close(fd)
 
     def _start_dispatcher(self) -> None:
@@ -254,6 +260,8 @@ def _tell_to_end(job: QueuedJob) -> None:
 def _remedy(error: Exception) -> str:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return "Move it away: jobs that wait are put into a new one when they are next looked at."
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "Another process is at it: try again."
     return "Make room on its disk, or make it writable."
 
 

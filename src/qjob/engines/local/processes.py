@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from functools import cache
@@ -38,7 +39,9 @@ def collected(pid: int) -> int | None:
 def _start_time_by_proc(pid: int) -> str | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise  # this says nothing of that process
         return None
     fields = stat.rpartition(b")")[2].split()  # proc(5): the name before it may hold anything
     state, ticks = fields[0], fields[19]

@@ -19,6 +19,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
+
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS job (
@@ -117,16 +119,13 @@ class Queue:
     def __init__(self, path: Path, *, durable: bool) -> None:
         """Open or make the queue; ``durable``: a change outlives a power cut once the call is back."""
         self._path = path
+        self._durable = durable
         self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare(durable)
-        except BaseException:
-            self._db.close()
-            raise
+        self._lock = threading.RLock()  # a signal handler may use it in the middle of what its thread does
+        self._is_together = False
+        self._db: sqlite3.Connection | None = self._open()
         self._file = _identity(path)
-        weakref.finalize(self, _close_in, self._process, self._db)  # from 3.13 on, Python warns of open databases
+        let_go_before_forks(self)
 
     def is_current(self) -> bool:
         """Return whether this process opened it, and the file has not been removed or replaced since."""
@@ -134,15 +133,30 @@ class Queue:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+            self._db = None
+
+    def before_fork(self) -> bool:
+        """Hold still, and let go of the file; see `qjob.forks`."""
+        if not self._lock.acquire(timeout=LONGEST_WAIT_S):
+            return False
+        if not self._is_together:
+            self.close()
+        return True
+
+    def after_fork(self) -> None:
+        """Go on; see `qjob.forks`."""
+        self._lock.release()
 
     def add(self, jobs: Iterable[QueuedJob], machine_slots: int) -> None:
         """Put jobs at the end of their priority, and note the machine's slots; harmless when they are there."""
         columns = ("id", "folder", "priority", "slots", "device", "capacity", "warm", "parent", "sweep", "concurrency")
         query = f"INSERT OR IGNORE INTO job ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        with self._transaction():
-            self._db.executemany(query, map(attrgetter(*columns), jobs))
-            self._db.execute("INSERT OR REPLACE INTO machine (id, slots) VALUES (1, ?)", (machine_slots,))
+        with self._transaction() as db:
+            db.executemany(query, map(attrgetter(*columns), jobs))
+            db.execute("INSERT OR REPLACE INTO machine (id, slots) VALUES (1, ?)", (machine_slots,))
 
     def jobs(self, ids: Sequence[str]) -> dict[str, QueuedJob]:
         """Return those of the jobs that are in the queue."""
@@ -184,7 +198,7 @@ class Queue:
     ) -> Generator[QueuedJob, None, _Place | None]:
         """Yield them until one sweep has had all it may; return where to go on without it, None at the end."""
         query = _STARTABLE.format(full=",".join("?" * len(full)))
-        for row in self._db.execute(query, (*full, place[0], *place)):
+        for row in self._connection().execute(query, (*full, place[0], *place)):
             yield _job(row)
             offered[row["sweep"]] += 1
             if offered[row["sweep"]] == row["concurrency"] and len(full) < _CHUNK:
@@ -206,7 +220,7 @@ class Queue:
             part = parents[start : start + _CHUNK]
             places = ",".join("?" * len(part))
             query = _CHILDREN.format(parents=places)
-            yield from map(_job, self._db.execute(query, part))
+            yield from map(_job, self._connection().execute(query, part))
 
     def machine_slots(self) -> int:
         """Return how many slots the machine has, by the newest submit."""
@@ -236,49 +250,75 @@ class Queue:
 
     def remove_waiting(self, ids: Iterable[str]) -> None:
         """Forget those of the jobs that wait; of a sweep that is cancelled none may start meanwhile."""
-        with self._transaction():
-            self._db.executemany("DELETE FROM job WHERE id = ? AND state = 'waiting'", [(each,) for each in ids])
+        with self._transaction() as db:
+            db.executemany("DELETE FROM job WHERE id = ? AND state = 'waiting'", [(each,) for each in ids])
 
     def set_gone(self, job_id: str, detail: str) -> None:
         """Note that a job ended without an outcome, and how."""
         self._change("UPDATE job SET state = 'gone', detail = ? WHERE id = ?", (detail, job_id))
 
-    def _prepare(self, durable: bool) -> None:
-        self._db.row_factory = sqlite3.Row
-        _patiently(lambda: self._db.execute("PRAGMA journal_mode = WAL"))
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        if not self._db.execute("PRAGMA schema_version").fetchone()[0]:
-            _patiently(lambda: self._db.executescript(_SCHEMA))
-        elif _LATER_COLUMNS.keys() - self._columns():
-            with self._transaction():
-                for name in _LATER_COLUMNS.keys() - self._columns():
-                    self._db.execute(f"ALTER TABLE job ADD COLUMN {name} {_LATER_COLUMNS[name]}")
-        self._db.execute("CREATE INDEX IF NOT EXISTS job_parent ON job (parent) WHERE parent IS NOT NULL")
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(db, self._durable)
+        except BaseException:
+            db.close()
+            raise
+        weakref.finalize(self, _close_in, self._process, db)  # from 3.13 on, Python warns of open databases
+        return db
 
-    def _columns(self) -> set[str]:
-        return {row["name"] for row in self._db.execute("PRAGMA table_info(job)")}
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:  # it was closed for a fork
+            self._db = self._open()
+        if self._db.in_transaction and not self._is_together:  # Ctrl-C came in the very moment when it was to end
+            self._db.execute("ROLLBACK")
+        return self._db
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         # Never two threads in one connection: where one waits in it for a writer, and another asks it for something,
         # which Python's sqlite3 does with the interpreter's lock held, a writer of this process cannot end.
         with self._lock:
-            return self._db.execute(query, values).fetchall()
+            return self._connection().execute(query, values).fetchall()
 
     def _change(self, query: str, values: tuple[object, ...]) -> int:
         with self._lock:
-            return self._db.execute(query, values).rowcount
+            return self._connection().execute(query, values).rowcount
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Keep statements together; what a signal handler of this thread does in the middle is one of them."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            db = self._connection()
+            if self._is_together:
+                yield db
+                return
             try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+                self._is_together = True
+                db.execute("BEGIN IMMEDIATE")  # in here, as Ctrl-C may come in the very moment when it has begun
+                yield db
+                db.execute("COMMIT")
+            finally:
+                self._is_together = False
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+
+def _prepare(db: sqlite3.Connection, durable: bool) -> None:
+    db.row_factory = sqlite3.Row
+    _patiently(lambda: db.execute("PRAGMA journal_mode = WAL"))
+    db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    if not db.execute("PRAGMA schema_version").fetchone()[0]:
+        _patiently(lambda: db.executescript(_SCHEMA))
+    elif _LATER_COLUMNS.keys() - _columns(db):
+        db.execute("BEGIN IMMEDIATE")  # whoever called closes it when this is not to be
+        for name in _LATER_COLUMNS.keys() - _columns(db):
+            db.execute(f"ALTER TABLE job ADD COLUMN {name} {_LATER_COLUMNS[name]}")
+        db.execute("COMMIT")
+    db.execute("CREATE INDEX IF NOT EXISTS job_parent ON job (parent) WHERE parent IS NOT NULL")
+
+
+def _columns(db: sqlite3.Connection) -> set[str]:
+    return {row["name"] for row in db.execute("PRAGMA table_info(job)")}
 
 
 def _close_in(process: int, db: sqlite3.Connection) -> None:

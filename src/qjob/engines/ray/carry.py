@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -84,8 +85,8 @@ def unpack(home: Path, job_id: str, packages: Path) -> JobFolder:
 def _unpack_share(sweep: Path) -> None:
     """Unpack what the jobs of a sweep share; once on a node, whoever of them comes first."""
     package = next(path for entry in sys.path if (path := Path(entry) / SHARE).exists())
-    unfinished = sweep.with_name(f".{sweep.name}.{os.getpid()}")
-    unfinished.mkdir(mode=0o700, parents=True)
+    sweep.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{sweep.name}.", dir=sweep.parent))
     _extract(package, unfinished)
     with suppress(OSError):  # another job was first
         unfinished.rename(sweep)

@@ -71,11 +71,15 @@ class Cancelling:
         fd = os.open(self._state / "told.json", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with open(fd, "r+", encoding="utf-8") as file:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            told = _lately(file.read())
-            yield told
-            file.seek(0)
-            file.truncate()
-            json.dump(told, file)
+            try:
+                told = _lately(file.read())
+                yield told
+                file.seek(0)
+                file.truncate()
+                json.dump(told, file)
+                file.flush()
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
 
 
 def _lately(text: str) -> dict[str, float]:
