@@ -57,12 +57,12 @@ def test_an_interrupted_vqe_goes_on_and_ends_where_one_job_would_have(service: S
     pytest.importorskip("pennylane", reason="the example needs it: pip install 'qjob[examples]'")
     request = Request(source=EXAMPLES / "interrupted_vqe" / "vqe.py", hyperparameters={"iterations": 120}, grace_s=1.0)
     whole, first = submitted(service, request), submitted(service, request)
-    wait_until(lambda: len(first.metrics().get("energy", [])) >= 20, deadline_s=60)
+    wait_until(lambda: len(first.metrics().get("energy", [])) > 20, deadline_s=60)  # the twentieth is saved then
     first.cancel()
     assert first.wait() == "CANCELLED"
     second = first.resume()
     result, expected = second.result(), whole.result()
-    assert 19 <= result["begun_after"] < 120, "the last energy was printed, and its checkpoint was or was not saved"
+    assert 20 <= result["begun_after"] < 120
     assert result["energy"] == expected["energy"]
     assert result["exact"] < result["energy"] < -4.6
     steps = (*first.metrics()["iteration_number"], *second.metrics()["iteration_number"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -12,7 +11,7 @@ from typing import Any
 from qjob.config import Settings, load_settings, prepare_home, submitter_environment
 from qjob.engine import Engine
 from qjob.errors import EngineError, InvalidInput, SettingsError
-from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
+from qjob.forks import HoldsStill
 from qjob.service import Service
 from qjob.store.store import Store
 
@@ -62,22 +61,13 @@ def _service_by_settings(key: _Key) -> Service:
     return open_service(key.settings)
 
 
-class EngineCatalogue:
+class EngineCatalogue(HoldsStill):
     """The engines by name, each built when it is first asked for."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._built: dict[str, Engine] = {}
-        self._lock = threading.RLock()  # a signal handler may ask in the middle of it
-        let_go_before_forks(self)
-
-    def before_fork(self) -> bool:
-        """Hold still: no engine is being built meanwhile; see `qjob.forks`."""
-        return self._lock.acquire(timeout=LONGEST_WAIT_S)
-
-    def after_fork(self) -> None:
-        """Go on; see `qjob.forks`."""
-        self._lock.release()
+        super().__init__()
 
     def __call__(self, name: str) -> Engine:
         """Return the engine of that name; raises InvalidInput when there is none."""

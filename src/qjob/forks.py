@@ -12,35 +12,39 @@ import os
 import threading
 import weakref
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class LetsGo(Protocol):
-        """What has to hold still, and let go of its files, while this process is forked."""
-
-        def before_fork(self) -> bool:
-            """Hold still and let go; return False when that takes too long."""
-
-        def after_fork(self) -> None:
-            """Go on: called on both sides where `before_fork` returned True."""
-
-
-LONGEST_WAIT_S = 60.0
-"""How long a fork waits for a thread that is in the middle of something, in seconds."""
-_known: weakref.WeakSet[LetsGo] = weakref.WeakSet()
+_LONGEST_WAIT_S = 60.0  # for a thread that is in the middle of something
+_known: weakref.WeakSet[HoldsStill] = weakref.WeakSet()
 _guard = threading.RLock()  # one thread forks at a time
-_holding: list[LetsGo] = []
+_holding: list[HoldsStill] = []
 
 
-def let_go_before_forks(each: LetsGo) -> None:
-    """Ask for `LetsGo.before_fork` to be called before each fork, as long as ``each`` is there."""
-    _known.add(each)
+class HoldsStill:
+    """What has a lock, which a thread that forks this process takes first, and what is not to be inherited."""
+
+    def __init__(self) -> None:
+        """To be called last: from here on a fork may come."""
+        self._lock = threading.RLock()  # a signal handler may come back in the middle of what its thread does
+        _known.add(self)
+
+    def let_go(self) -> None:
+        """Let go of what is not to be inherited; the lock is held."""
+
+    def before_fork(self) -> bool:
+        """Hold still and let go; return False when that takes too long."""
+        self._held = self._lock  # a child may have another one by then
+        if not self._held.acquire(timeout=_LONGEST_WAIT_S):
+            return False
+        self.let_go()
+        return True
+
+    def after_fork(self) -> None:
+        """Go on: called on both sides where `before_fork` returned True."""
+        self._held.release()
 
 
 def _before() -> None:
     _guard.acquire()
-    asked: list[LetsGo] = []
+    asked: list[HoldsStill] = []
     while new := [each for each in _all_known() if not any(each is other for other in asked)]:
         asked += new  # and look again: what one of them was just making is there now
         _holding.extend([each for each in new if each.before_fork()])
@@ -54,7 +58,7 @@ def _after() -> None:
     _guard.release()
 
 
-def _all_known() -> list[LetsGo]:
+def _all_known() -> list[HoldsStill]:
     while True:
         try:
             return list(_known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import IO, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from living import wait_until
+from living import Interrupted, interrupted_while_another_writes, wait_until
 from qjob.errors import InvalidInput, StoreCorrupt, StoreError, StoreMissing, StoreTooNew
 from qjob.model.naming import job_id
 from qjob.model.record import JobRecord
@@ -739,6 +738,13 @@ def test_a_fork_waits_for_another_threads_change_and_the_child_can_write(store: 
     assert store.get([id_of(0)])[id_of(0)].status is JobStatus.RUNNING
 
 
+def test_a_grandchild_writes_whose_parent_never_used_the_store(store: Store) -> None:
+    store.insert(record_of(0))
+    assert in_a_fork(lambda: in_a_fork(lambda: store.insert(record_of(1))) and store.insert(record_of(2)))
+    assert store.insert(record_of(3))
+    assert numbers(store.find(Query())) == [3, 2, 1, 0]
+
+
 DAEMON = """
 import os, sys, time
 from pathlib import Path
@@ -775,31 +781,6 @@ def test_a_child_whose_parent_is_gone_writes_beside_other_processes(tmp_path: Pa
     others.check()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-class Interrupted(Exception):
-    """What a signal handler raises."""
-
-
-@contextmanager
-def interrupted_while_another_writes(path: Path) -> Iterator[None]:
-    """Have a signal come while the block waits for another's write, as Ctrl-C does; it is heard when that ends."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise Interrupted
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    end = threading.Timer(0.3, other.execute, ["ROLLBACK"])
-    end.start()
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
-    try:
-        yield
-    finally:
-        end.join()
-        other.close()
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_ctrl_c_in_a_wait_leaves_no_transaction_open(store: Store, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qjob.errors import InvalidInput, StoreCorrupt, StoreError, StoreMissing, StoreTooNew
-from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
+from qjob.forks import HoldsStill
 from qjob.model.record import JobRecord
 from qjob.model.status import JobStatus
 from qjob.model.sweep import SweepRecord, SweepSummary, sweep_from_json, sweep_to_json
@@ -48,7 +48,7 @@ class ActiveJob(NamedTuple):
     ref: str | None
 
 
-class Store:
+class Store(HoldsStill):
     """The rows. Safe to use from several threads and, each with its own, from several processes."""
 
     def __init__(self, path: Path, jobs: Path) -> None:
@@ -56,12 +56,11 @@ class Store:
         self._path = path
         self._jobs = jobs
         self._process = os.getpid()
-        self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._opened_as: tuple[int, int] | None = None
         self._inherited: sqlite3.Connection | None = None
         self._is_together = False
-        let_go_before_forks(self)
+        super().__init__()
 
     # Changing
 
@@ -235,18 +234,10 @@ class Store:
                 self._db.close()
             self._db = None
 
-    def before_fork(self) -> bool:
-        """Hold still, and let go of the file; see `qjob.forks`."""
-        if not self._lock.acquire(timeout=LONGEST_WAIT_S):
-            return False
-        if self._db is not None and not self._is_together:
-            self._db.close()
-            self._db = None
-        return True
-
-    def after_fork(self) -> None:
-        """Go on; see `qjob.forks`."""
-        self._lock.release()
+    def let_go(self) -> None:
+        """Let go of the file for a fork, unless that comes in the middle of a change."""
+        if not self._is_together:
+            self.close()
 
     def __del__(self) -> None:
         """Let go of the file: nobody has to close a service, and from 3.13 on Python warns of open databases."""

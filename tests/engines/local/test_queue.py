@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,11 +11,10 @@ from contextlib import closing
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from threading import Timer
 
 import pytest
 
-from living import wait_until
+from living import Interrupted, interrupted_while_another_writes, wait_until
 from qjob.engines.local.queue import Queue, QueuedJob
 
 
@@ -251,23 +249,11 @@ def test_a_writer_ends_while_another_thread_reads_in_a_connection_that_waits_for
 
 
 def test_ctrl_c_in_a_wait_leaves_no_transaction_open(queue: Queue, tmp_path: Path) -> None:
-    def interrupt(number: int, frame: object) -> None:
-        raise InterruptedError
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None, check_same_thread=False)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            end = Timer(0.3, other.execute, ["ROLLBACK"])
-            end.start()
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(InterruptedError):
-                queue.add([job("a")], 1)
-            end.join()
-            other.execute("BEGIN IMMEDIATE")
-            other.execute("ROLLBACK")
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(Interrupted), interrupted_while_another_writes(tmp_path / "queue.db"):
+        queue.add([job("a")], 1)
+    with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
     queue.add([job("b")], 1)
     assert waiting(queue) == ["b"]
 

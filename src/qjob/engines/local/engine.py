@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,7 +22,7 @@ from qjob.engines.local.schedule import waits_for
 from qjob.engines.local.state import LocalState
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
 from qjob.folder import JobFolder
-from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
+from qjob.forks import HoldsStill
 from qjob.model.spec import JobSpec
 from qjob.runner.environment import JOB_ID
 
@@ -37,7 +36,7 @@ _WAITS, _RUNS = Observation(presence=Presence.WAITING), Observation(presence=Pre
 _MAX_SLOTS = 1_000_000_000  # what surely fits into the queue's numbers, also as a sum
 
 
-class LocalEngine:
+class LocalEngine(HoldsStill):
     """Jobs as processes on this machine."""
 
     name = NAME
@@ -69,9 +68,8 @@ class LocalEngine:
         self._idle_s = idle_s
         self._warm = warm
         self._host = platform.node()
-        self._lock = threading.RLock()  # a signal handler may ask in the middle of it
         self._opened: Queue | None = None
-        let_go_before_forks(self)
+        super().__init__()
 
     def check(self, spec: JobSpec) -> list[str]:
         """Return what this engine does not take: options that it does not know, data that is elsewhere."""
@@ -126,14 +124,6 @@ class LocalEngine:
 
     def sync(self, ref: str, folder: JobFolder) -> None:
         """Do nothing: the folder is where the job writes."""
-
-    def before_fork(self) -> bool:
-        """Hold still: no queue is being opened meanwhile; see `qjob.forks`."""
-        return self._lock.acquire(timeout=LONGEST_WAIT_S)
-
-    def after_fork(self) -> None:
-        """Go on; see `qjob.forks`."""
-        self._lock.release()
 
     def _queue(self) -> Queue:
         with self._lock:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections import Counter
@@ -19,7 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from qjob.forks import LONGEST_WAIT_S, let_go_before_forks
+from qjob.forks import HoldsStill
 
 _SCHEMA = """
 BEGIN IMMEDIATE;
@@ -110,7 +109,7 @@ class QueuedJob:
     detail: str = ""
 
 
-class Queue:
+class Queue(HoldsStill):
     """The rows, and the few things that are done with them.
 
     Threads may share it, but for what is yielded row by row, which is the dispatcher's; forked processes may not.
@@ -121,11 +120,10 @@ class Queue:
         self._path = path
         self._durable = durable
         self._process = os.getpid()
-        self._lock = threading.RLock()  # a signal handler may use it in the middle of what its thread does
         self._is_together = False
         self._db: sqlite3.Connection | None = self._open()
         self._file = _identity(path)
-        let_go_before_forks(self)
+        super().__init__()
 
     def is_current(self) -> bool:
         """Return whether this process opened it, and the file has not been removed or replaced since."""
@@ -138,17 +136,10 @@ class Queue:
                 self._db.close()
             self._db = None
 
-    def before_fork(self) -> bool:
-        """Hold still, and let go of the file; see `qjob.forks`."""
-        if not self._lock.acquire(timeout=LONGEST_WAIT_S):
-            return False
+    def let_go(self) -> None:
+        """Let go of the file for a fork, unless that comes in the middle of a change."""
         if not self._is_together:
             self.close()
-        return True
-
-    def after_fork(self) -> None:
-        """Go on; see `qjob.forks`."""
-        self._lock.release()
 
     def add(self, jobs: Iterable[QueuedJob], machine_slots: int) -> None:
         """Put jobs at the end of their priority, and note the machine's slots; harmless when they are there."""
