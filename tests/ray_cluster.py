@@ -26,8 +26,12 @@ from qjob.engines.ray.engine import RayDevice, RayEngine
 ADDRESS = "http://127.0.0.1:8299"
 QPU = "arn:aws:braket:::device/qpu/any/one"
 """A device that one job may have at a time; the custom resource ``qpu`` stands for it."""
+AGENT_PORT = 8297
+"""Where the second node's agent serves. Ray's own default is among the ports that the kernel gives to anybody: when
+another socket of Ray has got it, the node is without an agent for good."""
 INSIDE = "QJOB_TEST_RAY_NAMESPACE"
 """Set in the environment of what runs inside the namespaces."""
+_HEADS_AGENT = 8298
 _UP_WITHIN_S = 120.0
 _IN_NAMESPACES = ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
 _AS_INIT = 'ip link set lo up; "$@"; exit $?'  # a shell as process 1 buries the orphans: no zombie passes for alive
@@ -89,12 +93,13 @@ class RayCluster:
             "--dashboard-host=127.0.0.1",
             "--dashboard-port=8299",
             "--num-cpus=2",
+            f"--dashboard-agent-listen-port={_HEADS_AGENT}",
             f"--temp-dir={self.directory}/t",
         )
-        wait_until(lambda: self._is_up(self._head, "head") and self.live_nodes(), _UP_WITHIN_S)
+        wait_until(lambda: self._is_up(self._head, "head") and self._served(self.live_nodes()), _UP_WITHIN_S)
 
-    def start_node(self) -> None:
-        """Start the second node, the one with the QPU."""
+    def start_node(self, *, agent: bool = True) -> None:
+        """Start the second node, the one with the QPU; ``agent``: wait until files there can be read."""
         before = self.live_nodes()
         _end(self._node)
         self._node = self._ray(
@@ -102,10 +107,22 @@ class RayCluster:
             "--address=127.0.0.1:6399",
             "--num-cpus=2",
             '--resources={"qpu": 1}',
-            "--dashboard-agent-listen-port=52366",
+            f"--dashboard-agent-listen-port={AGENT_PORT}",
             f"--temp-dir={self.directory}/n",
         )
-        wait_until(lambda: self._is_up(self._node, "node") and self.live_nodes() - before, _UP_WITHIN_S)
+
+        def is_up() -> object:
+            new = self._is_up(self._node, "node") and self.live_nodes() - before
+            return self._served(new) if new and agent else new
+
+        wait_until(is_up, _UP_WITHIN_S)
+
+    def stop_node(self) -> None:
+        """Kill the second node, and wait until the head has seen that."""
+        before = self.live_nodes()
+        _end(self._node)
+        self._node = None
+        wait_until(lambda: len(self.live_nodes()) == len(before) - 1, _UP_WITHIN_S)
 
     def stop(self) -> None:
         """Kill all of it, with whatever it had started."""
@@ -162,6 +179,17 @@ class RayCluster:
         request = urllib.request.Request(ADDRESS + path, headers={"Authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read())
+
+    def _served(self, nodes: set[str]) -> set[str]:
+        """Return those of the nodes whose files can be read."""
+        return {node for node in nodes if self._reads_from(node)}
+
+    def _reads_from(self, node: str) -> bool:
+        try:
+            self.get(f"/api/v0/logs?node_id={node}&glob=*")
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _ray(self, name: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", *_EVERY_NODE, *options]

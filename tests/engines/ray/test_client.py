@@ -133,3 +133,10 @@ def test_files_of_a_node_are_read(client: RayClient, dashboard: Dashboard) -> No
     dashboard.says("GET", gone, "A file is not found at: /t/logs/qjob/a/3", status=500)
     with pytest.raises(FileNotFoundError):
         next(client.read("n", "qjob/a/3"))
+
+
+def test_a_node_without_its_agent_is_no_cluster_without_its_head(client: RayClient, dashboard: Dashboard) -> None:
+    asked = "/api/v0/logs/file?node_id=n7&filename=a&lines=-1&timeout=600"
+    dashboard.says("GET", asked, "Agent for node id: n7 doesn't exist.", status=500)
+    with pytest.raises(EngineUnavailable, match=r"cannot read what jobs have written on its node n7: .*agent"):
+        next(client.read("n7", "a"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,13 @@ from living import wait_until
 from qjob.engine import Presence
 from qjob.engines.ray.client import RayClient
 from qjob.engines.ray.engine import RayDevice, RayEngine
+from qjob.errors import EngineUnavailable
 from qjob.folder import CancelMark, JobFolder
 from qjob.model.outcome import Outcome
 from qjob.model.spec import InputChannel
 from qjob.model.status import JobStatus
 from qjob.testing import ScriptSource, make_folder, make_spec
-from ray_cluster import QPU, RayCluster
+from ray_cluster import AGENT_PORT, QPU, RayCluster
 
 DEADLINE_S = 90.0
 GOES_ON = """\
@@ -137,6 +139,21 @@ def test_the_loss_of_its_node_leaves_what_was_fetched(
     gone = engine.observe([ref])[ref]
     assert (gone.presence, gone.ended_as) == (Presence.GONE, JobStatus.FAILED)
     assert folder.log(0).read_text().startswith("0\n")
+    cluster.start_node()
+
+
+def test_a_node_whose_agent_could_not_start_is_told_of(
+    cluster: RayCluster, engine: RayEngine, client: RayClient, tmp_path: Path
+) -> None:
+    cluster.stop_node()
+    with socket.create_server(("127.0.0.1", AGENT_PORT)):
+        cluster.start_node(agent=False)
+        folder, ref = submitted(engine, tmp_path, GOES_ON, device=QPU)
+        wait_until(lambda: engine.observe([ref])[ref].presence is Presence.RUNNING, DEADLINE_S)
+        with pytest.raises(EngineUnavailable, match=r"cannot read .* node [0-9a-f]+: .*dashboard_agent\.log"):
+            wait_until(lambda: engine.sync(ref, folder), DEADLINE_S)
+        cancel(engine, folder, ref)
+        wait_until(lambda: _status(client, ref) in ("STOPPED", "FAILED"), DEADLINE_S)
     cluster.start_node()
 
 

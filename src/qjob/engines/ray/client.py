@@ -24,6 +24,7 @@ _PART = 1 << 20
 _MOST_NODES = 10_000  # what the state API gives at most
 _MOST_SAID = 2000
 _TOO_LARGE = "exceeds the maximum"
+_NO_AGENT = "Agent for node id"
 
 
 class Cluster(Protocol):
@@ -132,7 +133,7 @@ class RayClient:
             said = _said(error)
             if "not found" in said:
                 raise FileNotFoundError(said) from error
-            raise self._away(said) from error
+            raise (self._no_agent(node_id) if _NO_AGENT in said else self._away(said)) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._away(_reason(error)) from error
 
@@ -175,6 +176,18 @@ class RayClient:
         what = "refuses the token" if self._headers else "asks for a token"
         remedy = "set token, or token_file, in [engines.ray] of the settings to that of the cluster"
         return EngineUnavailable(f"The Ray cluster {self._address} {what}: {remedy}.")
+
+    def _no_agent(self, node_id: str) -> EngineUnavailable:
+        """Return the error of a node that Ray runs jobs on, and whose files it cannot read.
+
+        An agent whose port is taken says so in its log, and its node then goes on without it.
+        """
+        return EngineUnavailable(
+            f"The Ray cluster {self._address} cannot read what jobs have written on its node {node_id}: that node's "
+            "dashboard agent is starting, or ending, or could not start. Jobs run on all the same. If this lasts, look "
+            "into dashboard_agent.log on that node, and start Ray there with a free --dashboard-agent-listen-port once "
+            "its jobs have ended; what they wrote is in qjob/ beside that log."
+        )
 
     def _away(self, reason: str) -> EngineUnavailable:
         return EngineUnavailable(
