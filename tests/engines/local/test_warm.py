@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from living import end_all, wait_until
+from other_limits import TELLS, TOLD, other_limits
 from qjob.app import open_service
 from qjob.config import Settings
 from qjob.engines.local.learning import LateImports
@@ -221,6 +222,15 @@ def test_nothing_but_time_tells_a_warm_start_from_a_cold_one(
 def test_it_is_a_warm_start(run_warm: Callable[..., Job]) -> None:
     job = run_warm(REPORT + "report(command=open('/proc/self/cmdline').read())")
     assert "zygote" in reported(job)["command"]
+
+
+def test_it_has_the_limits_of_its_submitter(
+    service: Service, run: Callable[..., Job], run_warm: Callable[..., Job]
+) -> None:
+    assert log(run_warm(TELLS)) != TOLD
+    with other_limits():
+        job = run(service, TELLS + "assert 'zygote' in open('/proc/self/cmdline').read()")
+    assert (job.state(), log(job)) == ("COMPLETED", TOLD)
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -155,8 +155,8 @@ class Dispatcher:
             return
         folder = _folder_of(job)
         try:
-            pid = self._warm.start(folder) if job.warm else None
-            runner = start_runner(folder) if pid is None else runner_at(folder, pid)
+            pid = self._warm.start(folder, job.limits) if job.warm else None
+            runner = start_runner(folder, job.limits) if pid is None else runner_at(folder, pid)
         except OSError as error:  # no process to be had now
             print(f"{job.folder}: {error}", file=sys.stderr)
             self._queue.put_back(job.id)

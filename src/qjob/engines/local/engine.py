@@ -16,6 +16,7 @@ from pathlib import Path
 
 from qjob.engine import Fact, Observation, Presence, remote_input_problems
 from qjob.engines.local.doorbell import Doorbell
+from qjob.engines.local.limits import Limits
 from qjob.engines.local.processes import is_alive
 from qjob.engines.local.queue import Queue, QueuedJob
 from qjob.engines.local.schedule import waits_for
@@ -134,10 +135,10 @@ class LocalEngine(HoldsStill):
             return queue
 
     def _queued(self, jobs: Sequence[tuple[JobFolder, JobSpec]]) -> list[QueuedJob]:
-        parent = _submitter(jobs[0][0])  # all were submitted by one call
-        return [self._queued_job(folder, spec, parent) for folder, spec in jobs]
+        parent, limits = _submitter(jobs[0][0]), Limits.now().to_text()  # all were submitted by one call
+        return [self._queued_job(folder, spec, parent, limits) for folder, spec in jobs]
 
-    def _queued_job(self, folder: JobFolder, spec: JobSpec, parent: str | None) -> QueuedJob:
+    def _queued_job(self, folder: JobFolder, spec: JobSpec, parent: str | None, limits: str) -> QueuedJob:
         shared = spec.device.startswith("local:")
         return QueuedJob(
             id=folder.id,
@@ -150,6 +151,7 @@ class LocalEngine(HoldsStill):
             parent=parent,
             sweep=None if spec.sweep_point is None else spec.sweep_point.sweep,
             concurrency=None if spec.sweep_point is None else spec.sweep_point.concurrency,
+            limits=limits,
         )
 
     def _is_ours(self, ref: str) -> bool:

@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 import os
 import random
-import resource
 import signal
 import site
 import sys
@@ -26,9 +25,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from qjob.engines.local.limits import Limits
 from qjob.runner.environment import JOB_ID
 
-_LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
 """What has no position that forks could share."""
 _CHOSEN_BITS = 64
@@ -43,16 +42,14 @@ class ImportedState:
 
     Attributes:
         variables: the environment variables.
-        umask: the mask of new files.
-        limits: the resource limits, by number.
+        limits: the umask and the resource limits.
         handlers: the signal handlers.
         descriptors: what the open descriptors are, by number.
         children: how many child processes there are.
     """
 
     variables: Mapping[str, str]
-    umask: int
-    limits: Mapping[int, tuple[int, int]]
+    limits: Limits
     handlers: Mapping[int, Any]
     descriptors: Mapping[int, str]
     children: int
@@ -60,12 +57,9 @@ class ImportedState:
     @classmethod
     def now(cls) -> ImportedState:
         """Return the state of this process."""
-        umask = os.umask(0)
-        os.umask(umask)
         return cls(
             variables=dict(os.environ),
-            umask=umask,
-            limits={number: resource.getrlimit(number) for number in _LIMITS},
+            limits=Limits.now(),
             handlers={number: signal.getsignal(number) for number in _SIGNALS},
             descriptors=open_descriptors(),
             children=_children(),
@@ -78,8 +72,8 @@ class ImportedState:
             f"opened {', '.join(felt)}": bool(felt),
             "started a process": self.children > before.children,
             "set a signal handler": self.handlers != before.handlers,
-            "set a resource limit": self.limits != before.limits,
-            "set the umask": self.umask != before.umask,
+            "set a resource limit": self.limits.resources != before.limits.resources,
+            "set the umask": self.limits.umask != before.limits.umask,
             "left a thread running": _threads_after_a_fork() > 1,
         }
         return next((problem for problem, is_so in checks.items() if is_so), None)

@@ -13,7 +13,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS job (
     parent TEXT,
     sweep TEXT,
     concurrency INTEGER,
+    limits TEXT,
     pid INTEGER,
     started TEXT,
     detail TEXT NOT NULL DEFAULT ''
@@ -48,6 +49,7 @@ _LATER_COLUMNS = {
     "parent": "TEXT",
     "sweep": "TEXT",
     "concurrency": "INTEGER",
+    "limits": "TEXT",
 }
 """What a queue that an earlier version has made lacks."""
 _STARTABLE = """
@@ -65,6 +67,7 @@ SELECT * FROM job WHERE parent IN ({parents}) AND state = 'waiting'
 AND parent NOT IN (SELECT parent FROM job WHERE state = 'running' AND parent IS NOT NULL)
 ORDER BY priority DESC, seq
 """
+_ADDED = ("id", "folder", "priority", "slots", "device", "capacity", "warm", "parent", "sweep", "concurrency", "limits")
 _FIRST_PRIORITY = 1 << 62  # above any that there is
 _Place = tuple[int, int]  # priority and number in the queue
 _BUSY_TIMEOUT_S = 30.0
@@ -88,6 +91,7 @@ class QueuedJob:
         parent: the job that submitted it, if one did.
         sweep: the sweep that it is a point of.
         concurrency: how many jobs of that may run at a time; None for no limit.
+        limits: the submitter's `qjob.engines.local.limits.Limits`, as their text; None for the dispatcher's own.
         pid: its runner's process; None until that was started.
         started: the start time that belongs to the pid.
         detail: how it went, when it is ``gone``.
@@ -104,9 +108,13 @@ class QueuedJob:
     parent: str | None = None
     sweep: str | None = None
     concurrency: int | None = None
+    limits: str | None = None
     pid: int | None = None
     started: str | None = None
     detail: str = ""
+
+
+_FIELDS = [field.name for field in fields(QueuedJob)]
 
 
 class Queue(HoldsStill):
@@ -143,10 +151,9 @@ class Queue(HoldsStill):
 
     def add(self, jobs: Iterable[QueuedJob], machine_slots: int) -> None:
         """Put jobs at the end of their priority, and note the machine's slots; harmless when they are there."""
-        columns = ("id", "folder", "priority", "slots", "device", "capacity", "warm", "parent", "sweep", "concurrency")
-        query = f"INSERT OR IGNORE INTO job ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+        query = f"INSERT OR IGNORE INTO job ({', '.join(_ADDED)}) VALUES ({', '.join('?' * len(_ADDED))})"
         with self._transaction() as db:
-            db.executemany(query, map(attrgetter(*columns), jobs))
+            db.executemany(query, map(attrgetter(*_ADDED), jobs))
             db.execute("INSERT OR REPLACE INTO machine (id, slots) VALUES (1, ?)", (machine_slots,))
 
     def jobs(self, ids: Sequence[str]) -> dict[str, QueuedJob]:
@@ -340,6 +347,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _job(row: sqlite3.Row) -> QueuedJob:
-    fields: dict[str, Any] = dict(row)
-    del fields["seq"]
-    return QueuedJob(**{**fields, "warm": bool(fields["warm"])})
+    known: dict[str, Any] = {name: row[name] for name in _FIELDS}  # a later version's queue may have more
+    return QueuedJob(**{**known, "warm": bool(row["warm"])})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from qjob.engines.local.limits import Limits
 from qjob.engines.local.processes import collected, is_alive, start_time
 from qjob.errors import FolderError
 from qjob.folder import JobFolder, locked
@@ -82,15 +83,15 @@ class Supervised:
             os.close(self.pid_fd)
 
 
-def start_runner(folder: JobFolder) -> Supervised:
+def start_runner(folder: JobFolder, limits: str | None = None) -> Supervised:
     """Start a runner for the job in a session of its own, so that it outlives the dispatcher.
 
     It is a fork of this process, which has the runner's code in memory: that is 50 ms sooner at work than a
-    new interpreter. It takes along nothing but stdio, where its log is.
+    new interpreter. It takes along nothing but stdio, where its log is. ``limits``: as `Limits.to_text` writes them.
     """
     pid = os.fork()
     if pid == 0:
-        _become_runner(folder)
+        _become_runner(folder, limits)
     return Supervised(job_id=folder.id, pid=pid, started=start_time(pid), is_child=True)
 
 
@@ -99,11 +100,13 @@ def runner_at(folder: JobFolder, pid: int) -> Supervised:
     return Supervised(job_id=folder.id, pid=pid, started=start_time(pid))
 
 
-def _become_runner(folder: JobFolder) -> NoReturn:
+def _become_runner(folder: JobFolder, limits: str | None) -> NoReturn:
     code = EXIT_CRASHED
     try:
         os.setsid()
         _close_inherited()
+        if limits is not None:
+            Limits.from_text(limits).apply()
         code = run_job(folder)
     except BaseException:
         traceback.print_exc()

@@ -90,10 +90,10 @@ class Zygote:
     used_at: float = field(default_factory=time.monotonic)
     ended: list[int] = field(default_factory=list)
 
-    def ask(self, folder: JobFolder) -> int | None:
+    def ask(self, folder: JobFolder, limits: str | None = None) -> int | None:
         """Have it fork a runner for a job; return the runner's pid, or None when it does not answer."""
         self.used_at = time.monotonic()
-        return self._order(os.fsencode(folder.path))
+        return self._order((limits or "").encode() + b"\0" + os.fsencode(folder.path))
 
     def exit_code(self, runner: int) -> int | None:
         """Return the exit code of a runner that it has forked and that has ended; None when that is not known."""
@@ -108,9 +108,9 @@ class Zygote:
         for runner in self.ended:
             collected(runner)
 
-    def _order(self, folder: bytes) -> int | None:
+    def _order(self, job: bytes) -> int | None:
         try:
-            answer = int(self._answer(" ".join(map(str, self.ended)).encode() + b"\0" + folder))
+            answer = int(self._answer(" ".join(map(str, self.ended)).encode() + b"\0" + job))
         except (OSError, ValueError):
             self.control.close()  # a late answer must not be taken for that to another order
             return None
@@ -161,8 +161,11 @@ class WarmPool:
         """What becomes readable when a zygote is ready or gone."""
         return [zygote.control.fileno() for zygote in self._zygotes.values() if not zygote.ready]
 
-    def start(self, folder: JobFolder) -> int | None:
-        """Start a runner in a zygote; return its pid, or None when there is none for such a job."""
+    def start(self, folder: JobFolder, limits: str | None = None) -> int | None:
+        """Start a runner in a zygote; return its pid, or None when there is none for such a job.
+
+        ``limits``: as `Limits.to_text` writes them; None for the zygote's own.
+        """
         kinds = [kind for kind in self._kinds_in(folder) if kind not in self._refused]
         if not kinds:
             return None
@@ -173,7 +176,7 @@ class WarmPool:
         zygote = self._zygotes.get(kind)
         if zygote is None or not zygote.ready:
             return None
-        pid = zygote.ask(folder)
+        pid = zygote.ask(folder, limits)
         if pid is None:
             self._retire(kind)
             self._wanted[kind] = None

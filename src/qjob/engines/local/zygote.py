@@ -6,8 +6,9 @@ forks the instance in turn, which becomes the script without a new interpreter: 
 in all else what a cold start is. It ends with the dispatcher.
 
 Messages are packets on a socket: the modules, in words; back ``ready`` or the problem. Then orders: the pids of
-runners that have ended, a NUL, and a job's folder; back the new runner's pid. Without a folder, back the last one's
-exit code. One whose modules have changed on the disk ends instead of an answer.
+runners that have ended, a NUL, the limits of the job's submitter, if any, a NUL, and the job's folder; back the new
+runner's pid. Without the last two, back the last one's exit code. One whose modules have changed on the disk ends
+instead of an answer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from qjob.engines.local.freshness import Freshness, imported_paths
 from qjob.engines.local.imports import ImportedState, Mark, import_all
+from qjob.engines.local.limits import Limits
 from qjob.engines.local.processes import collected
 from qjob.engines.local.rebirth import become_script
 from qjob.engines.local.supervised import EXIT_CRASHED
@@ -108,14 +110,15 @@ def _serve_until_forked(control: int, freshness: Freshness) -> ScriptBegins | No
 
 def _serve(control: int, freshness: Freshness) -> None:
     while order := _next_order(control):
-        ended, _, folder = order.partition(b"\0")
+        ended, _, job = order.partition(b"\0")
+        limits, _, folder = job.partition(b"\0")
         codes = [collected(int(pid)) for pid in ended.split()]
         if not folder:
             _tell(control, str(codes[-1]))
         elif freshness.is_lost(_asked_ns(folder)):
             return
         else:
-            _tell(control, str(_fork_runner(control, folder)))
+            _tell(control, str(_fork_runner(control, folder, limits.decode())))
 
 
 def _next_order(control: int) -> bytes:
@@ -134,20 +137,22 @@ def _asked_ns(folder: bytes) -> int:
         return time.time_ns()  # the runner will say it
 
 
-def _fork_runner(control: int, folder: bytes) -> int:
+def _fork_runner(control: int, folder: bytes, limits: str) -> int:
     """Return the pid of a runner in this process; in the forked one it is that runner, and does not return."""
     pid = os.fork()
     if pid == 0:
         os.close(control)
-        _run(JobFolder(Path(os.fsdecode(folder))))
+        _run(JobFolder(Path(os.fsdecode(folder))), limits)
     return pid
 
 
-def _run(folder: JobFolder) -> None:
+def _run(folder: JobFolder, limits: str) -> None:
     """Be the runner of a job; raises ScriptBegins in the process that is its instance."""
     code = EXIT_CRASHED
     try:
         os.setsid()
+        if limits:
+            Limits.from_text(limits).apply()
         code = run_job(folder, continue_here)
     except ScriptBegins:
         raise
