@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
+from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from qjob.atomic import write_whole
 from qjob.device_lease import VARIABLE, read_current
 from qjob.runner.lease import Lease, lease_directory
 
+ALICE, BOB = 54321, 54322
 ARN = "arn:aws:braket:us-east-1::device/qpu/acme/one"
 
 
@@ -57,7 +60,51 @@ def test_the_jobs_processes_know_the_lease_by_a_variable(device: Path) -> None:
 def test_a_disk_that_refuses_is_an_os_error(device: Path) -> None:
     device.parent.mkdir(parents=True)
     device.write_text("in the way")
-    with pytest.raises(OSError, match=r"numbers|directory"):
+    with pytest.raises(OSError, match=r"arn_aws_braket"):
+        Lease.take(device, "a")
+
+
+@pytest.fixture
+def as_user() -> Iterator[Callable[[int], None]]:
+    """Become another user, with a umask that keeps all others out."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become somebody else")
+    umask = os.umask(0o077)
+
+    def become(user: int) -> None:
+        os.seteuid(0)
+        os.seteuid(user)
+
+    yield become
+    os.seteuid(0)
+    os.umask(umask)
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A directory that all users can come to, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_users_take_turns_whatever_their_umask(reachable: Path, as_user: Callable[[int], None]) -> None:
+    device = reachable / "device"
+    device.mkdir()
+    device.chmod(0o777)
+    for number, user in enumerate((ALICE, BOB, ALICE, BOB), start=1):
+        as_user(user)
+        assert Lease.take(device, f"job{number}").number == number
+    as_user(ALICE)
+    assert read_current(device) == (4, "job4")
+
+
+def test_a_user_who_may_not_take_it_is_told_what_it_takes(reachable: Path, as_user: Callable[[int], None]) -> None:
+    device = reachable / "device"
+    device.mkdir()
+    device.chmod(0o755)
+    as_user(ALICE)
+    with pytest.raises(PermissionError, match=r"everybody who uses the device must be able to make .* in .*device"):
         Lease.take(device, "a")
 
 

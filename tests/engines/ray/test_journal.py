@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -161,6 +163,26 @@ def test_what_came_with_the_job_is_not_sent_back_but_missed_when_it_goes(pair: P
     journal.tell()
     pair.receive()
     assert files(pair.here) == {}
+
+
+def test_a_line_of_the_index_that_a_full_disk_has_cut_short_is_written_again(pair: Pair) -> None:
+    pair.there.log(0).write_text("one\n")
+    pair.tell()
+    index = pair.journal_directory / "index"
+    most = index.stat().st_size + 10
+    pair.there.log(0).write_text("one\ntwo\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))  # plays the full disk
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+            pair.journal.tell()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert index.stat().st_size == most
+    pair.receive()
+    assert pair.here.log(0).read_text() == "one\n"
+    pair.tell()
+    assert pair.here.log(0).read_text() == "one\ntwo\n"
 
 
 def test_a_script_may_empty_its_log(pair: Pair) -> None:

@@ -64,6 +64,7 @@ class Journal:
         self._directory = directory
         self._clock = clock
         self._number = 0
+        self._index_bytes = 0
         self._told_bytes: dict[str, int] = {}
         self._pieces: dict[str, int] = {}
         self._due: dict[str, float] = {}
@@ -149,9 +150,14 @@ class Journal:
             (self._directory / str(number)).unlink(missing_ok=True)
 
     def _note(self, entry: Entry) -> None:
-        with (self._directory / INDEX).open("ab", buffering=0) as file:
-            file.write(json.dumps(asdict(entry)).encode() + b"\n")
+        line = json.dumps(asdict(entry)).encode() + b"\n"
+        fd = os.open(self._directory / INDEX, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _write_all(fd, line, self._index_bytes)  # over what a full disk may have left of the last try
+        finally:
+            os.close(fd)
         self._number = entry.number
+        self._index_bytes += len(line)
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
@@ -160,6 +166,13 @@ def _signature(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:  # removed since it was seen
         return None
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    """Write bytes where they belong; raises OSError when not all of them find room."""
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data, offset = data[written:], offset + written
 
 
 def _copy(path: Path, piece: Path, *, may_link: bool) -> None:
