@@ -135,6 +135,13 @@ def test_files_of_a_node_are_read(client: RayClient, dashboard: Dashboard) -> No
         next(client.read("n", "qjob/a/3"))
 
 
+def test_what_else_is_not_found_does_not_pass_for_a_file(client: RayClient, dashboard: Dashboard) -> None:
+    asked = "/api/v0/logs/file?node_id=n8&filename=a&lines=-1&timeout=600"
+    dashboard.says("GET", asked, "Node n8 not found.", status=500)
+    with pytest.raises(EngineUnavailable, match="Node n8 not found"):
+        next(client.read("n8", "a"))
+
+
 def test_a_node_without_its_agent_is_no_cluster_without_its_head(client: RayClient, dashboard: Dashboard) -> None:
     asked = "/api/v0/logs/file?node_id=n7&filename=a&lines=-1&timeout=600"
     dashboard.says("GET", asked, "Agent for node id: n7 doesn't exist.", status=500)

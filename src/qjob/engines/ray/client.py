@@ -25,6 +25,7 @@ _MOST_NODES = 10_000  # what the state API gives at most
 _MOST_SAID = 2000
 _TOO_LARGE = "exceeds the maximum"
 _NO_AGENT = "Agent for node id"
+_NO_FILE = "file is not found at"  # not what is said of a node, an actor or a worker
 
 
 class Cluster(Protocol):
@@ -131,7 +132,7 @@ class RayClient:
                     yield part
         except urllib.error.HTTPError as error:
             said = _said(error)
-            if "not found" in said:
+            if _NO_FILE in said:
                 raise FileNotFoundError(said) from error
             raise (self._no_agent(node_id) if _NO_AGENT in said else self._away(said)) from error
         except (OSError, http.client.HTTPException) as error:
