@@ -226,6 +226,10 @@ class Job(QuantumJob):
     def __hash__(self) -> int:
         return hash(self.arn)
 
+    def __reduce__(self) -> tuple[type[Job], tuple[str]]:
+        """Pickle the id alone: whoever unpickles it finds the job by the settings of that process."""
+        return type(self), (self._id,)
+
     def __repr__(self) -> str:
         return f"Job({self._id!r})"
 

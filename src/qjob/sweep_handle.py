@@ -147,6 +147,10 @@ class Sweep(Sequence[Job]):
         """Return a hash by the id."""
         return hash(self._id)
 
+    def __reduce__(self) -> tuple[type[Sweep], tuple[str]]:
+        """Pickle the id alone: whoever unpickles it finds the sweep by the settings of that process."""
+        return Sweep, (self._id,)
+
     def __repr__(self) -> str:
         """Return id and name."""
         return f"Sweep({self._id!r}, name={self.name!r}, points={self._record.points})"
