@@ -8,17 +8,18 @@ running jobs is told by their folders. After such an act the first questions com
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from qjob.atomic import write_unsynced
 from qjob.errors import EngineUnavailable
+from qjob.file_lock import file_lock
 
 T = TypeVar("T")
 _SHORTEST_S = 1.0
@@ -160,23 +161,8 @@ class SharedAnswer:
             path.replace(self._directory / "answer.before")
         write_unsynced(path, f"{answer.asked_at!r}\n{answer.text}".encode())
 
-    @contextlib.contextmanager
-    def _lock(self, *, wait: bool) -> Iterator[bool]:
-        """Hold the right to ask; yield False when another process has it and it is not waited for."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            try:
-                yield True
-            finally:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
-        finally:
-            os.close(fd)
+    def _lock(self, *, wait: bool) -> AbstractContextManager[bool]:
+        return file_lock(self._directory / "lock", wait=wait)
 
 
 def _read(path: Path) -> Answer | None:

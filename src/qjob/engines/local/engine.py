@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import signal
@@ -22,6 +21,7 @@ from qjob.engines.local.queue import Queue, QueuedJob
 from qjob.engines.local.schedule import waits_for
 from qjob.engines.local.state import LocalState
 from qjob.errors import EngineUnavailable, FolderError, SubmitError
+from qjob.file_lock import file_lock
 from qjob.folder import JobFolder
 from qjob.forks import HoldsStill
 from qjob.model.spec import JobSpec
@@ -194,7 +194,7 @@ class LocalEngine(HoldsStill):
         try:
             if doorbell.ring():
                 return
-            with self._starting():
+            with file_lock(self._state.starting, wait=True):
                 if not doorbell.ring():
                     self._start_dispatcher()
         except OSError as error:
@@ -206,16 +206,6 @@ class LocalEngine(HoldsStill):
             yield
         except (sqlite3.Error, OSError) as error:
             raise kind(f"the local queue {self._state.queue} cannot be used: {error}. {_remedy(error)}") from error
-
-    @contextmanager
-    def _starting(self) -> Iterator[None]:
-        fd = os.open(self._state.starting, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
-            os.close(fd)
 
     def _start_dispatcher(self) -> None:
         command = [

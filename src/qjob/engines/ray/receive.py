@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +13,7 @@ from qjob.atomic import TEMPORARY_SUFFIX, write_unsynced, write_whole
 from qjob.engines.ray.client import Cluster
 from qjob.engines.ray.journal import ADDED, GONE, INDEX, WHOLE, Entry, read_index
 from qjob.errors import EngineUnavailable
+from qjob.file_lock import file_lock
 from qjob.folder import JobFolder
 from qjob.model.outcome import Outcome, outcome_from_json
 from qjob.model.status import JobStatus
@@ -58,7 +57,7 @@ class Receiver:
         mark = self._state / f"{folder.id}.json"
         if folder.outcome.exists() or not (at_once or self._is_due(mark)):
             return
-        with self._mine(mark.with_suffix(".lock")) as is_mine:
+        with file_lock(mark.with_suffix(".lock"), wait=False) as is_mine:
             if not is_mine:
                 return
             last = _read_number(mark)
@@ -75,23 +74,6 @@ class Receiver:
             return not 0 <= self._clock() - mark.stat().st_mtime < self._interval_s
         except FileNotFoundError:
             return True
-
-    @contextlib.contextmanager
-    def _mine(self, lock: Path) -> Iterator[bool]:
-        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            try:
-                yield True
-            finally:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor as well
-        finally:
-            os.close(fd)
 
     def _news(self, source: Source, last: int) -> list[Entry]:
         """Return the entries after one; from the end of the index, as far back as it takes."""
