@@ -44,6 +44,10 @@ class FakeRay:
         """Have a submission in another state."""
         self._jobs[submission] = replace(self._jobs[submission], status=status, **fields)
 
+    def join(self, total: Mapping[str, float]) -> None:
+        """Have one node more."""
+        self._nodes.append(Node(id=f"node{len(self._nodes)}", total={"memory": 8e9, **total}))
+
     def forget_all(self) -> None:
         """Know nothing of any job, as after the head was started anew."""
         self._jobs.clear()

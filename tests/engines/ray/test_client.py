@@ -51,6 +51,8 @@ def client(dashboard: Dashboard) -> Iterator[RayClient]:
             status, data = dashboard.answers.get((self.command, self.path), (404, b"404: Not Found"))
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            if 300 <= status < 400:
+                self.send_header("Location", f"http://{self.headers['Host']}/elsewhere")
             self.end_headers()
             self.wfile.write(data)
 
@@ -147,3 +149,16 @@ def test_a_node_without_its_agent_is_no_cluster_without_its_head(client: RayClie
     dashboard.says("GET", asked, "Agent for node id: n7 doesn't exist.", status=500)
     with pytest.raises(EngineUnavailable, match=r"cannot read what jobs have written on its node n7: .*agent"):
         next(client.read("n7", "a"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_an_address_that_leads_elsewhere_is_told_and_not_followed(
+    client: RayClient, dashboard: Dashboard, status: int
+) -> None:
+    """A submission would become a question there, which is answered; and the token would go along."""
+    for method in ("GET", "POST"):
+        dashboard.says(method, "/api/jobs/", "", status=status)
+    for ask in (client.jobs, lambda: client.submit({"submission_id": "qjob-a"})):
+        with pytest.raises(EngineUnavailable, match=r"leads to .*elsewhere.* Set address in \[engines\.ray\]"):
+            ask()
+    assert len(dashboard.asked) == 2

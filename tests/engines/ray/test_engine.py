@@ -213,11 +213,16 @@ def test_a_job_that_ray_has_dropped_unstarted_is_another_submission(
     assert cluster.stopped == [f"{ref}-3"]
 
 
-def test_a_job_that_the_new_cluster_could_never_run_is_gone(cluster: FakeRay, tmp_path: Path) -> None:
+def test_a_job_waits_for_the_nodes_of_a_cluster_that_was_started_anew(cluster: FakeRay, tmp_path: Path) -> None:
     _, ref = submitted(make_engine(cluster, tmp_path), tmp_path, device=QPU)
-    gone = seen(make_engine(FakeRay({"CPU": 1.0}), tmp_path), ref)
-    assert gone.presence is Presence.GONE
-    assert "no node of the cluster has my_qpu=1" in gone.message
+    new = FakeRay({"CPU": 1.0})  # its head alone, at first
+    waits = seen(make_engine(new, tmp_path), ref)
+    assert waits.presence is Presence.WAITING
+    assert "no node of the cluster has my_qpu=1" in waits.message
+    assert not new.requests
+    new.join({"CPU": 1.0, "my_qpu": 1.0})
+    assert seen(make_engine(new, tmp_path), ref).presence is Presence.WAITING
+    assert list(new.requests) == [ref]
 
 
 def test_a_ref_of_no_job_is_gone(engine: RayEngine) -> None:

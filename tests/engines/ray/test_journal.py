@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -183,6 +184,65 @@ def test_a_line_of_the_index_that_a_full_disk_has_cut_short_is_written_again(pai
     assert pair.here.log(0).read_text() == "one\n"
     pair.tell()
     assert pair.here.log(0).read_text() == "one\ntwo\n"
+
+
+def test_a_file_may_become_a_directory_and_a_directory_a_file(pair: Pair) -> None:
+    latest, best = pair.there.results / "latest", pair.there.results / "best"
+    (latest / "deep").mkdir(parents=True)
+    (latest / "deep" / "a").write_text("a")
+    best.write_text("b")
+    pair.tell()
+    shutil.rmtree(latest)
+    latest.write_text("file")
+    best.unlink()
+    best.mkdir()
+    (best / "a").write_text("a")
+    pair.tell()
+    assert files(pair.here) == {"results/latest": b"file", "results/best/a": b"a"}
+    for mark in pair.state.glob("*.json"):  # as if a process had been killed before it noted that
+        mark.write_text("0")
+    pair.tell()
+    assert files(pair.here) == {"results/latest": b"file", "results/best/a": b"a"}
+
+
+def test_a_name_may_be_as_long_as_the_disk_takes_it(pair: Pair) -> None:
+    name = "é" * 127 + "x"
+    (pair.there.results / name).write_text("kept")
+    pair.tell()
+    assert files(pair.here) == {f"results/{name}": b"kept"}
+
+
+def test_an_empty_file_needs_no_question(pair: Pair) -> None:
+    (pair.there.results / "done").touch()
+    pair.journal.tell()
+    (pair.journal_directory / "1").unlink()  # some Rays fail at one
+    pair.receive()
+    assert files(pair.here) == {"results/done": b""}
+
+
+def test_an_index_that_nobody_can_read_is_no_news(pair: Pair) -> None:
+    (pair.journal_directory / "index").write_text('1{"number": 1}\n')
+    with pytest.raises(EngineUnavailable, match="nobody can read"):
+        pair.receive()
+    (pair.journal_directory / "index").write_text('{"number": 1}\n')
+    with pytest.raises(EngineUnavailable, match="nobody can read"):
+        pair.receive()
+
+
+def test_results_and_outcome_are_told_where_the_log_finds_no_room(pair: Pair) -> None:
+    pair.there.log(0).write_text("x" * 10_000)
+    (pair.there.results / "energy").write_text("y" * 10_000)
+    pair.there.write_outcome(Outcome(status=JobStatus.COMPLETED, ended_at=datetime.now(UTC)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # plays the full disk
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+            pair.journal.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    pair.receive()
+    assert files(pair.here)["results/energy"] == b"y" * 10_000
+    assert pair.here.read_outcome() is not None
 
 
 def test_a_script_may_empty_its_log(pair: Pair) -> None:

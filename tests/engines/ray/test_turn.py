@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from living import wait_until
+from living import processes_naming, wait_until
 from qjob.engines.ray.begin import begin_arguments
 from qjob.engines.ray.turn import wait_for_turn
 from qjob.folder import CancelMark, JobFolder
+from qjob.testing import make_folder, make_spec
 
 IN_A_GROUP = """\
 import os, sys, time
@@ -31,6 +32,9 @@ def work():
 parent = os.getpid()
 sys.exit(apart(work))
 """
+
+
+SUPERVISOR = "import subprocess, sys; subprocess.run(sys.argv[1:])"
 
 
 def test_there_are_as_many_slots_as_may_run_at_a_time(tmp_path: Path) -> None:
@@ -76,3 +80,19 @@ def test_what_kills_the_group_of_the_entrypoint_spares_the_runner(tmp_path: Path
 def test_the_exit_code_is_handed_on() -> None:
     script = "import sys; from qjob.engines.ray.apart import apart; sys.exit(apart(lambda: 7))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 7
+
+
+@pytest.mark.live
+def test_a_job_that_waits_for_its_turn_never_begins_when_its_supervisor_is_gone(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "jobs", make_spec("finish"))
+    slot = wait_for_turn(folder, tmp_path / "slots", 1)
+    assert slot is not None
+    arguments = begin_arguments(folder.path, (tmp_path / "slots", 1), ["--watch-parent"])
+    command = [sys.executable, "-P", "-m", "qjob.engines.ray.begin", *arguments]
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR, *command], start_new_session=True)
+    wait_until(folder.runner_log.exists)  # it waits
+    supervisor.kill()
+    supervisor.wait()
+    wait_until(lambda: not processes_naming(str(folder.path)))
+    assert not folder.events.exists()
+    os.close(slot)

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 
 _LOOK_S = 1.0
-_PARENT_GONE = 77
+PARENT_GONE = 77
 
 
 def apart(run: Callable[[], int], meanwhile: Callable[[], None] = lambda: None) -> int:
@@ -28,7 +28,7 @@ def apart(run: Callable[[], int], meanwhile: Callable[[], None] = lambda: None) 
         signal.signal(number, signal.SIG_IGN)
     while not select.select([read_fd], [], [], _LOOK_S)[0]:
         if os.getppid() != parent:
-            return _PARENT_GONE
+            return PARENT_GONE
         meanwhile()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code if code >= 0 else 128 - code

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from qjob.engines.ray.apart import apart
+from qjob.engines.ray.apart import PARENT_GONE, apart
 from qjob.engines.ray.turn import wait_for_turn
 from qjob.folder import JobFolder
 from qjob.runner.__main__ import main as run
@@ -35,7 +35,10 @@ def _begin(own: argparse.Namespace, others: list[str]) -> int:
     _speak_into(JobFolder(own.folder).runner_log)
     if own.turn is not None:
         slots, count = own.turn
-        wait_for_turn(JobFolder(own.folder), Path(slots), int(count))  # held to the end of this process
+        folder = JobFolder(own.folder)
+        slot = wait_for_turn(folder, Path(slots), int(count))  # held to the end of this process
+        if slot is None and not folder.cancel_mark.exists():
+            return PARENT_GONE
     return run([str(own.folder), *others])
 
 

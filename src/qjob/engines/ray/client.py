@@ -28,6 +28,17 @@ _NO_AGENT = "Agent for node id"
 _NO_FILE = "file is not found at"  # not what is said of a node, an actor or a worker
 
 
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Follows nowhere: a submission would become a question there, and the token go to whom it is not meant for."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_StayHere)
+_REDIRECTS = range(300, 400)
+
+
 class Cluster(Protocol):
     """What the engine needs of a cluster; every call raises EngineUnavailable when it does not answer."""
 
@@ -158,9 +169,11 @@ class RayClient:
         headers = self._headers | ({"Content-Type": "application/json"} if data is not None else {})
         wanted = urllib.request.Request(self._address + path, data=data, method=method, headers=headers)
         try:
-            answer: IO[bytes] = urllib.request.urlopen(wanted, timeout=timeout_s)
+            answer: IO[bytes] = _OPENER.open(wanted, timeout=timeout_s)
             return answer
         except urllib.error.HTTPError as error:
+            if error.code in _REDIRECTS:
+                raise self._leads_elsewhere(error.headers.get("Location", "")) from error
             if error.code in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
                 raise self._refused_token() from error
             raise
@@ -177,6 +190,12 @@ class RayClient:
         what = "refuses the token" if self._headers else "asks for a token"
         remedy = "set token, or token_file, in [engines.ray] of the settings to that of the cluster"
         return EngineUnavailable(f"The Ray cluster {self._address} {what}: {remedy}.")
+
+    def _leads_elsewhere(self, location: str) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"The Ray cluster {self._address} is not there: its address leads to {location or 'another one'}. Set "
+            "address in [engines.ray] of the settings to where the dashboard is."
+        )
 
     def _no_agent(self, node_id: str) -> EngineUnavailable:
         """Return the error of a node that Ray runs jobs on, and whose files it cannot read.

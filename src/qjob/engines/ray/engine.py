@@ -13,7 +13,7 @@ from qjob.engine import Fact, Observation, Presence, remote_input_problems
 from qjob.engines.ray.capacity import custom, free_of, shortage, totals
 from qjob.engines.ray.client import Cluster, RayClient
 from qjob.engines.ray.listing import Listing
-from qjob.engines.ray.presence import Trace, has_runner, is_dropped, presence, trace_of
+from qjob.engines.ray.presence import A_PLACE, Trace, has_runner, is_dropped, presence, trace_of
 from qjob.engines.ray.ray_job import ENDED, RUNNING, RayJob, attempt_of, job_id_of, ref_of, submission_id
 from qjob.engines.ray.resources import Take, amounts_text, problems, take
 from qjob.engines.ray.route import Route
@@ -193,16 +193,20 @@ class RayEngine:
         attempt = 1 if job is None else attempt_of(job.submission_id) + 1
         try:
             spec = folder.read_spec()
+        except FolderError as error:
+            return Observation(presence=Presence.GONE, message=str(error).rstrip("."))
+        try:
             self._refuse_for_ever(spec)
             self._hand_over(folder, spec, attempt)
-        except (SubmitError, FolderError) as error:
-            return Observation(presence=Presence.GONE, message=str(error).rstrip("."))
+        except SubmitError as error:  # nodes that are not there yet, say, after the head was started anew
+            message = f"a cluster that can run it: {str(error).rstrip('.')}"
+            return Observation(presence=Presence.WAITING, message=message)
         self._listing.note_act()
         return Observation(presence=Presence.WAITING, message="a place: the cluster had dropped it, and has it again")
 
     def _explained(self, ref: str, seen: Observation) -> Observation:
-        """Add what a job waits for."""
-        if seen.presence is not Presence.WAITING:
+        """Add what a job waits for, where that is not known."""
+        if seen.presence is not Presence.WAITING or not (seen is _STARTING or seen.message == A_PLACE):
             return seen
         try:
             spec = self._folder(ref).read_spec()

@@ -78,10 +78,12 @@ class Journal:
 
     def finish(self) -> None:
         """Tell all that is new, of a job that has ended: its outcome last. Raises OSError."""
-        self._tell_added()
-        self._tell_whole(is_over=True)
-        if self._folder.outcome.exists():
-            self._tell_file(self._folder.outcome, self._folder.outcome.name, is_over=True)
+        try:
+            self._tell_added()
+        finally:  # results and outcome are linked, not copied: a disk that is full of logs may still have room for them
+            self._tell_whole(is_over=True)
+            if self._folder.outcome.exists():
+                self._tell_file(self._folder.outcome, self._folder.outcome.name, is_over=True)
 
     def _tell_added(self) -> None:
         for path in self._growing():
@@ -108,12 +110,12 @@ class Journal:
 
     def _tell_whole(self, *, is_over: bool) -> None:
         there = self._there()
-        for name, path in there.items():
-            self._tell_file(path, name, is_over=is_over)
-        for name in self._told.keys() - there.keys():
+        for name in self._told.keys() - there.keys():  # first: what was a file may be a directory now
             del self._told[name]
             self._note(Entry(number=self._number + 1, path=name, kind=GONE))
             self._forget_piece(name)
+        for name, path in there.items():
+            self._tell_file(path, name, is_over=is_over)
 
     def _there(self) -> dict[str, Path]:
         return {str(path.relative_to(self._folder.path)): path for path in self._files()}

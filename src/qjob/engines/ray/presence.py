@@ -13,6 +13,7 @@ from qjob.model.status import JobStatus
 
 ENDED_BY_ITSELF = Observation(presence=Presence.GONE, message="it has ended")
 CANCELLED_UNSTARTED = Observation(presence=Presence.GONE, message="it was cancelled before it started")
+A_PLACE = "a place on the Ray cluster"
 _FORGOTTEN = "the Ray cluster does not know it any more: it was started anew, or is another one"
 _MOST_SAID = 500
 
@@ -76,7 +77,7 @@ def presence(job: RayJob | None, trace: Trace, *, has_runner: bool) -> Observati
     if job.status in RUNNING or (job.status in WAITING and trace.begun):
         return Observation(presence=Presence.RUNNING)
     if job.status in WAITING:
-        return Observation(presence=Presence.WAITING, message="a place on the Ray cluster")
+        return Observation(presence=Presence.WAITING, message=A_PLACE)
     return Observation(presence=Presence.UNKNOWN, message=f"Ray says {job.status}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ class Receiver:
                 text = b"".join(self._cluster.read(source.node_id, f"{source.directory}/{INDEX}", lines))
             except FileNotFoundError:  # the job has not told anything yet
                 return []
-            entries = read_index(text)
+            entries = _entries_of(text)
             if not entries or entries[0].number <= last + 1:
                 return [entry for entry in entries if entry.number > last]
             lines *= _MORE
@@ -91,10 +92,11 @@ class Receiver:
     def _apply(self, source: Source, folder: JobFolder, entry: Entry) -> None:
         path = _safe(folder, entry.path)
         if entry.kind == GONE:
-            path.unlink(missing_ok=True)
+            if path.is_file():  # it may be gone already, and what was a file may be a directory now
+                path.unlink()
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        parts = self._cluster.read(source.node_id, f"{source.directory}/{entry.number}")
+        parts = self._cluster.read(source.node_id, f"{source.directory}/{entry.number}") if entry.size else iter([])
         try:
             if path == folder.outcome:
                 _write_outcome(folder, b"".join(parts))
@@ -104,6 +106,13 @@ class Receiver:
                 _replace(path, parts)
         except FileNotFoundError:  # a newer piece has taken its place: a later entry tells of it
             return
+
+
+def _entries_of(text: bytes) -> list[Entry]:
+    try:
+        return read_index(text)
+    except (ValueError, TypeError) as error:
+        raise EngineUnavailable(f"The Ray cluster tells of a job's files what nobody can read: {error}.") from error
 
 
 def _that_count(entries: list[Entry]) -> list[Entry]:
@@ -147,7 +156,11 @@ def _write_at(path: Path, offset: int, parts: Iterable[bytes]) -> None:
 
 def _replace(path: Path, parts: Iterable[bytes]) -> None:
     """Replace a file by bytes that need not fit into memory."""
-    temporary = path.parent / f".{path.name}.{os.urandom(6).hex()}{TEMPORARY_SUFFIX}"
+    if path.is_dir() and not path.is_symlink():  # it was one there, too, and has become a file
+        shutil.rmtree(path)
+    temporary = (
+        path.parent / f".{os.urandom(6).hex()}{TEMPORARY_SUFFIX}"
+    )  # the file's own name may be as long as may be
     try:
         with temporary.open("wb") as file:
             for part in parts:
