@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 
 from qjob.atomic import TEMPORARY_SUFFIX
 from qjob.errors import FolderError
-from qjob.folder import CancelMark, JobFolder, locked, remove_temporaries
+from qjob.folder import CancelMark, JobFolder, locked, look_anew, remove_temporaries
 from qjob.model.event import JobEvent, event_to_json
 from qjob.model.outcome import Outcome
 from qjob.model.record import JobRecord
@@ -205,6 +205,13 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path, name: str) -> No
 def test_a_file_that_must_be_there_is_named_with_a_remedy(folder: JobFolder, name: str) -> None:
     with pytest.raises(FolderError, match=f"is missing: .*'qjob rm {ID}'"):
         READERS[name](folder)
+
+
+def test_a_look_at_what_is_no_directory_is_no_error(folder: JobFolder, tmp_path: Path) -> None:
+    descriptors = len(os.listdir("/dev/fd"))
+    for path in (folder.path, folder.spec, tmp_path / "nothing"):
+        look_anew(path)
+    assert len(os.listdir("/dev/fd")) == descriptors
 
 
 def test_unfinished_files_are_removed_and_no_others(folder: JobFolder) -> None:

@@ -152,6 +152,11 @@ class JobFolder:
         return self.path / "attempt.json"
 
     @property
+    def moving(self) -> Path:
+        """The lock of whoever moves the job to another engine."""
+        return self.path / "moving.lock"
+
+    @property
     def instances_state(self) -> Path:
         """How the instances ended that run on other machines than the runner; written by their keepers."""
         return self.path / "instances"
@@ -348,6 +353,16 @@ def locked(path: Path) -> Iterator[int | None]:
         yield fd
     finally:
         os.close(fd)
+
+
+def look_anew(directory: Path) -> None:
+    """Have a network disk say what there is in a directory now; without effect elsewhere, or where there is none.
+
+    NFS remembers for up to a minute that a name was not there, as long as it takes the directory for unchanged
+    (nfs(5), lookupcache, acdirmax). To open the directory asks the server whether it is (close-to-open consistency).
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def remove_temporaries(directory: Path) -> None:

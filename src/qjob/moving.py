@@ -7,7 +7,7 @@ engine takes it is asked before anything is ended.
 from __future__ import annotations
 
 from qjob.errors import InvalidInput, JobStateError, SubmitError
-from qjob.folder import locked
+from qjob.file_lock import file_lock
 from qjob.model.record import JobRecord
 from qjob.model.status import JobStatus
 from qjob.model.sweep import SweepRecord
@@ -24,11 +24,11 @@ def move_job(service: Service, job_id: str, changes: Changes) -> JobRecord:
     that is a SubmitError. A job that completes while it is being ended is not submitted again: that is a
     JobStateError too.
     """
-    spec = service.folder(job_id).spec
-    if not spec.exists():
+    folder = service.folder(job_id)
+    if not folder.spec.exists():
         return _move_alone(service, job_id, changes)  # which says what is missing
-    with locked(spec) as fd:
-        if fd is None:
+    with file_lock(folder.moving, wait=False) as is_mine:
+        if not is_mine:
             raise JobStateError(f"job {job_id} is being moved by another process: 'qjob ls' shows where it went.")
         return _move_alone(service, job_id, changes)
 

@@ -26,7 +26,7 @@ from qjob.errors import (
     SettingsError,
     StoreError,
 )
-from qjob.folder import JobFolder, remove_temporaries
+from qjob.folder import JobFolder, look_anew, remove_temporaries
 from qjob.judge import Findings, judge, judge_unstarted
 from qjob.model.event import JobEvent
 from qjob.model.outcome import Outcome
@@ -232,6 +232,7 @@ class Register:
 
     def _findings(self, record: JobRecord, observation: Observation | None) -> Findings:
         folder = self.folder(record.id)
+        look_anew(folder.path)
         outcome = folder.read_outcome()
         return Findings(
             events=folder.read_events(),

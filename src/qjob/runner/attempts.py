@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from qjob.errors import FolderError
-from qjob.folder import JobFolder, locked
+from qjob.folder import JobFolder, locked, look_anew
 from qjob.model.event import JobEvent
 from qjob.model.status import EventType
 from qjob.runner.place import Place
@@ -54,7 +54,10 @@ def numbered(folder: JobFolder, place: Place) -> Place:
 
 def is_superseded(folder: JobFolder, place: Place) -> bool:
     """Return whether a later attempt has been started."""
-    return place.attempt is not None and folder.read_attempt() > place.attempt
+    if place.attempt is None:
+        return False
+    look_anew(folder.path)
+    return folder.read_attempt() > place.attempt
 
 
 def last_attempt(events: list[JobEvent]) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from qjob.atomic import write_whole
 from qjob.device_lease import VARIABLE as DEVICE_LEASE
-from qjob.folder import JobFolder
+from qjob.folder import JobFolder, look_anew
 from qjob.runner.environment import InstancePlace, Meeting, instance_environment
 from qjob.runner.instance import Instance, start_instance
 from qjob.runner.instances import LocalInstances
@@ -52,6 +52,7 @@ def keep(folder: JobFolder, number: int, environment: Mapping[str, str]) -> int:
     instance = instances.all[0]
     while turns.reap():
         if not turns.is_ending:
+            look_anew(folder.instances_state)
             if turns.terminated or os.getppid() != parent or folder.end_mark.exists():
                 turns.end_all(spec.grace_s)
             elif instance.exit_code is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qjob.atomic import TEMPORARY_SUFFIX, sync_below
 from qjob.errors import FolderError
-from qjob.folder import JobFolder, remove_temporaries
+from qjob.folder import JobFolder, look_anew, remove_temporaries
 from qjob.model.event import JobEvent
 from qjob.model.outcome import Outcome
 from qjob.model.spec import JobSpec
@@ -245,6 +245,8 @@ class Run:
 
     def _end_if_due(self) -> None:
         refused = self._instances.disk_error()
+        if self._turns.terminated:
+            look_anew(self._folder.path)  # for the cancel mark
         self._failed = self._failed or first_failure(self._instances.all)
         if self._is_time_to_look() and is_superseded(self._folder, self._place):
             self._give_way()

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from qjob.folder import JobFolder
+from qjob.folder import JobFolder, look_anew
 from qjob.runner.instances import Listen
 from qjob.runner.place import Place
 
@@ -69,6 +69,7 @@ class SpreadInstances:
     def take_end(self, pid: int, wait_status: int) -> None:
         if pid != self._pid:
             return
+        look_anew(self._folder.instances_state)
         self.look()
         code = os.waitstatus_to_exitcode(wait_status)
         for instance in self._instances:

@@ -48,6 +48,17 @@ def test_who_may_not_have_as_much_has_what_may_be() -> None:
     assert done.stdout == f"(400, 400) (0, 0) {UMASK}\n"
 
 
+def test_another_stack_takes_a_new_program() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    limits = Limits.now()
+    assert not limits.takes_a_new_program
+    resource.setrlimit(resource.RLIMIT_STACK, (1 << 22, hard))
+    try:
+        assert limits.takes_a_new_program
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
+
+
 def test_a_job_has_its_submitters(place: Any, wait_for: Callable[[JobFolder], Outcome]) -> None:
     engine = place.engine(warm=False)
     usual, _ = place.submit(engine, TELLS)  # and so the dispatcher is there already, with the usual ones

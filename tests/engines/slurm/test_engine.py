@@ -90,6 +90,7 @@ def test_commands_get_nothing_of_the_job_in_which_they_are_called(slurm: FakeSlu
     environment = {
         "PATH": str(slurm.directory),
         "SLURM_CONF": str(slurm.directory / "sbatch"),
+        "SLURM_CONF_SERVER": "head:6817",
         "SBATCH_ACCOUNT": "chem",
         "SLURM_JOB_ID": "7",
         "SLURM_MEM_PER_NODE": "9",
@@ -99,6 +100,7 @@ def test_commands_get_nothing_of_the_job_in_which_they_are_called(slurm: FakeSlu
     slurm.submitted(engine)
     seen = (slurm.directory / "sbatch.env").read_text()
     assert "SLURM_CONF" in seen
+    assert "SLURM_CONF_SERVER" in seen
     others = ("SLURM_JOB_ID", "SLURM_MEM_PER_NODE", "PYTHONPATH", "SBATCH_ACCOUNT", "SLURM_TIME_FORMAT")
     assert not any(name in seen for name in others)
 
@@ -227,6 +229,20 @@ def test_a_damaged_note_is_named(slurm: FakeSlurm, engine: SlurmEngine) -> None:
     folder.handed_over.write_text("{")
     with pytest.raises(FolderError, match=r"submitted\.json cannot be read"):
         submit(engine, folder)
+
+
+def test_the_jobs_own_limit_goes_before_that_of_the_settings(slurm: FakeSlurm) -> None:
+    engine = slurm.engine(words={"time": "30", "nice": 5, "mem": "1G"})
+    usual, _ = slurm.submitted(engine)
+    assert "\n#SBATCH --time=30\n" in usual.submit_script.read_text()
+    assert "\n#SBATCH --nice=5\n" in usual.submit_script.read_text()
+    long, _ = slurm.submitted(engine, stopping_condition=StoppingCondition(maxRuntimeInSeconds=86_400), priority=-9)
+    assert "\n#SBATCH --time=1443\n" in long.submit_script.read_text()
+    assert "\n#SBATCH --nice=9\n" in long.submit_script.read_text()
+    asked, _ = slurm.submitted(
+        engine, stopping_condition=StoppingCondition(maxRuntimeInSeconds=86_400), options={"time": "7"}
+    )
+    assert "\n#SBATCH --time=7\n" in asked.submit_script.read_text()
 
 
 def test_a_device_that_one_job_holds_at_a_time_is_asked_for_and_leased(slurm: FakeSlurm) -> None:

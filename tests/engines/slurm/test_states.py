@@ -55,7 +55,7 @@ def test_a_state_that_ends_a_job_is_gone_and_no_other() -> None:
     assert set(ENDINGS) == set(ENDED) - {"FAILED"}, "FAILED is told by its exit code"
 
 
-@pytest.mark.parametrize("state", ["", "FLYING", "running", "CANCELLED by 1000", "UPDATE_DB"])
+@pytest.mark.parametrize("state", ["", "FLYING", "REVOKED", "running", "CANCELLED by 1000", "UPDATE_DB"])
 def test_nothing_follows_from_an_unknown_word(state: str) -> None:
     seen = observation_of(replace(ROW, state=state, ended_at=1.0), now=2000.0, settle_s=15.0)
     assert seen.presence is Presence.UNKNOWN

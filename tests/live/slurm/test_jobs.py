@@ -14,7 +14,7 @@ import pytest
 from living import wait_until
 from qjob import InvalidInput, JobCancelled, JobFailed, JobStateError, SubmitError
 from qjob.config import Device
-from qjob.folder import locked
+from qjob.file_lock import file_lock
 from qjob.job import Job
 from qjob.model.config import InstanceConfig, MetricType, StoppingCondition
 from qjob.request import Request, prepare
@@ -238,7 +238,10 @@ def test_a_job_is_moved_by_one_at_a_time(lab: Lab) -> None:
     """Else two would submit it, and its device would be paid for twice."""
     job = lab.submit(SLEEPER, engine="local")
     lab.until_printed(job, "started")
-    with locked(lab.folder(job).spec), pytest.raises(JobStateError, match="is being moved by another process"):
+    with (
+        file_lock(lab.folder(job).moving, wait=True),
+        pytest.raises(JobStateError, match="is being moved by another process"),
+    ):
         job.move("slurm")
     assert job.state() == "RUNNING"
     job.cancel()

@@ -29,6 +29,11 @@ class Limits:
     umask: int
     resources: Mapping[int, tuple[int, int]]
 
+    @property
+    def takes_a_new_program(self) -> bool:
+        """Whether a fork of this process cannot have them: a thread's stack is settled when a program begins."""
+        return self.resources[resource.RLIMIT_STACK] != resource.getrlimit(resource.RLIMIT_STACK)
+
     @classmethod
     def now(cls) -> Limits:
         """Return those of this process."""

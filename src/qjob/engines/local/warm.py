@@ -21,6 +21,7 @@ from pathlib import Path
 from qjob.atomic import write_whole
 from qjob.engines.local.imports import UNMARKED
 from qjob.engines.local.learning import LateImports
+from qjob.engines.local.limits import Limits
 from qjob.engines.local.processes import collected
 from qjob.engines.local.zygote import command
 from qjob.errors import FolderError
@@ -166,6 +167,8 @@ class WarmPool:
 
         ``limits``: as `Limits.to_text` writes them; None for the zygote's own.
         """
+        if limits is not None and Limits.from_text(limits).takes_a_new_program:
+            return None
         kinds = [kind for kind in self._kinds_in(folder) if kind not in self._refused]
         if not kinds:
             return None

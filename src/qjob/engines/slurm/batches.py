@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from qjob.engines.slurm.cluster_facts import ClusterFacts
-from qjob.engines.slurm.options import merged, parse_asked, to_options
+from qjob.engines.slurm.options import long_name, merged, parse_asked, to_options
 from qjob.engines.slurm.script import Array, Batch
 from qjob.errors import EngineUnavailable
+from qjob.model.config import StoppingCondition
 from qjob.model.spec import JobSpec
 from qjob.runner.lease import lease_directory
 from qjob.runner_copy import runner_copy
@@ -65,7 +66,7 @@ class Batches:
     def _batch(self, name: str, spec: JobSpec, *, job: str | None = None, array: Array | None = None) -> Batch:
         device = self.devices.get(spec.device)
         asks = {} if device is None else parse_asked(device.asks)
-        options = merged(to_options(self.defaults), asks, to_options(spec.options))
+        options = merged(to_options(_defaults_for(spec, self.defaults)), asks, to_options(spec.options))
         return Batch(
             name=name,
             spec=spec,
@@ -93,3 +94,12 @@ class Batches:
         if not device.asks or device.capacity > 1:
             return None
         return device.lease or lease_directory(self.leases, arn)
+
+
+def _defaults_for(spec: JobSpec, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings' options without those for which the job has a word of its own."""
+    own = {
+        "time": spec.stopping_condition != StoppingCondition(),
+        "nice": spec.priority < 0,
+    }
+    return {name: value for name, value in defaults.items() if not own.get(long_name(name), False)}

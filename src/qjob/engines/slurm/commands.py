@@ -31,7 +31,19 @@ _LATER = (
     "in standby",
 )
 """What a client says when the controller cannot be reached now."""
-_KEPT = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "SLURM_CONF", "SLURM_JWT")
+_KEPT = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "LANG",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "SLURM_CONF",
+    "SLURM_CONF_SERVER",
+    "SLURM_JWT",
+)
 _KEPT_FAMILIES = ("LC_",)
 _TIMES = {"SLURM_TIME_FORMAT": "%s"}  # in seconds since 1970; not for sbatch, which hands it on to the job
 _TELL_TIMES = ("squeue", "sacct")

@@ -39,7 +39,6 @@ PRESENCES: dict[str, Presence] = {
     "OUT_OF_MEMORY": Presence.GONE,
     "PREEMPTED": Presence.GONE,
     "RECONFIG_FAIL": Presence.GONE,
-    "REVOKED": Presence.GONE,
     "TIMEOUT": Presence.GONE,
 }
 """Where each of Slurm's states sees a job; a word that is not here is UNKNOWN, and nothing follows from it."""
@@ -54,7 +53,6 @@ ENDINGS: dict[str, str] = {
     "OUT_OF_MEMORY": "it needed more memory than it had asked Slurm for; ask for more, as in options={'mem': '8G'}",
     "PREEMPTED": "a job of higher priority took its place, and Slurm did not start it again",
     "RECONFIG_FAIL": "its node could not be set up",
-    "REVOKED": "another cluster has taken it",
     "TIMEOUT": "it reached its time limit in Slurm",
 }
 """What each of Slurm's final states means, where the exit code has no more to say."""
