@@ -283,7 +283,16 @@ def test_a_damaged_answer_is_asked_for_again(
     (directory / name).write_bytes(damage)
     assert shared.read().asked_at == clock.now
     assert scheduler.asked == (3 if name == "answer" else 2)
-    assert shared.before_last() is None
+    assert (shared.before_last() is None) == (name == "answer.before")
+
+
+def test_questions_in_a_row_do_not_push_out_what_was_before_them(shared: SharedAnswer, clock: Clock) -> None:
+    first = shared.ask()
+    clock.pass_(INTERVAL_S)
+    for _ in range(3):
+        shared.ask()
+        clock.pass_(1.0)
+    assert shared.before_last() == first
 
 
 @pytest.mark.parametrize(

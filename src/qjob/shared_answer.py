@@ -7,7 +7,6 @@ running jobs is told by their folders. After such an act the first questions com
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -27,6 +26,7 @@ _GROWTH = 3.0  # after an act, the time to the next question is so many times th
 _LONGEST_BACK_OFF_S = 60.0
 _DOUBLINGS = 6  # of the back-off, until it is the longest
 _CLOCK_RESOLUTION_S = 0.01
+_APART_S = 10.0  # several questions in a row must not push out what was so before all of them
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class SharedAnswer:
         return _read(self._directory / "answer")
 
     def before_last(self) -> Answer | None:
-        """Return the answer before the last one; None when there is none."""
+        """Return the last answer that was some seconds old when another was asked for; None when there is none."""
         return _read(self._directory / "answer.before")
 
     def note_act(self) -> None:
@@ -157,7 +157,8 @@ class SharedAnswer:
 
     def _keep(self, answer: Answer) -> None:
         path = self._directory / "answer"
-        with contextlib.suppress(FileNotFoundError):
+        last = self.last()
+        if last is not None and not 0 <= answer.asked_at - last.asked_at < _APART_S:
             path.replace(self._directory / "answer.before")
         write_unsynced(path, f"{answer.asked_at!r}\n{answer.text}".encode())
 

@@ -557,6 +557,37 @@ def test_one_job_that_cannot_be_handed_over_again_hides_no_other(
     assert not seen[lost].certain or seen[lost].presence is not Presence.GONE
 
 
+def test_a_lost_job_is_remembered_when_it_cannot_be_handed_over_at_once(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    _, ref = slurm.submitted(engine, ago_s=6000)
+    assert presence(engine, ref) is Presence.WAITING
+    slurm.forget()
+    slurm.pass_(60.0)
+    slurm.moods("deaf")
+    with pytest.raises(EngineUnavailable, match="timed out"):
+        engine.observe([ref])
+    slurm.forget()  # nothing came of that
+    slurm.moods()
+    for trouble in slurm.home.rglob("trouble"):  # as if its time had passed
+        trouble.unlink()
+    for _ in range(4):
+        slurm.pass_(60.0)
+        assert presence(engine, ref) is Presence.WAITING
+    assert len(slurm.queue()) == 1
+
+
+def test_a_lost_job_is_found_so_although_another_was_cancelled_before_anybody_looked(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    _, lost = slurm.submitted(engine, ago_s=6000)
+    folder, there = slurm.submitted(engine, ago_s=6000)
+    engine.observe([lost, there])
+    slurm.keep([job for job in slurm.queue() if job["name"] == f"qjob-{folder.id}"])
+    slurm.pass_(60.0)
+    engine.cancel([there])
+    assert presence(engine, lost) is Presence.WAITING
+    assert [job["name"] for job in slurm.queue() if job["state"] == "PENDING"] == [f"qjob-{lost.split('qjob-')[1]}"]
+
+
 def test_a_job_that_slurm_has_lost_runs_as_long_as_its_runner_does(
     slurm: FakeSlurm, engine: SlurmEngine, at_work: AtWork
 ) -> None:

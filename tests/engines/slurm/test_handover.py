@@ -129,6 +129,7 @@ def test_the_note_is_one_that_a_person_can_read(tmp_path: Path) -> None:
         "slurmId": 4712,
         "jobs": {"0": "job0", "3": "job3"},
         "againAt": None,
+        "lostAt": None,
     }
 
 

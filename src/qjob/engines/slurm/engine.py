@@ -173,7 +173,8 @@ class SlurmEngine:
         if not missing and not refused:
             return {}
         kept_s = self._facts.read().ended_kept_s
-        candidates = [*(ref for ref in missing if snapshot.unseen_s(ref) < kept_s), *refused]
+        unseen = [ref for ref in missing if snapshot.unseen_s(ref) < kept_s or self._submitting.is_known_lost(ref)]
+        candidates = [*unseen, *refused]
         lost = [ref for ref in candidates if not JobFolder(self._jobs / ref.job).cancel_mark.exists()]
         since = datetime.fromtimestamp(snapshot.asked_at, UTC)
         message = "Slurm, whose controller had lost it; it was handed over again"

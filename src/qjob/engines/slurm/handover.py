@@ -38,6 +38,7 @@ class Handover:
         slurm_id: the number that Slurm gave; None as long as that is not known, 0 when Slurm has forgotten it.
         jobs: of an array: by index, the jobs' ids; empty for a single job.
         again_at: when a job of it was last handed over again, as Slurm had forgotten it.
+        lost_at: when it was found that Slurm has forgotten a job of it, until that is handed over again.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Handover:
     slurm_id: int | None = None
     jobs: Mapping[int, str] = field(default_factory=dict)
     again_at: int | None = None
+    lost_at: int | None = None
 
     def called_at(self, at: float) -> Handover:
         """Return the same, with the time of another call: the one before has not reached Slurm."""
@@ -52,7 +54,11 @@ class Handover:
 
     def handed_over_again(self, at: float) -> Handover:
         """Return the same, handed over once more."""
-        return replace(self, again_at=int(at))
+        return replace(self, again_at=int(at), lost_at=None)
+
+    def found_lost(self, at: float | None) -> Handover:
+        """Return the same, forgotten by Slurm at that time; None: it is there after all."""
+        return replace(self, lost_at=None if at is None else int(at))
 
     def with_number(self, slurm_id: int) -> Handover:
         """Return the same, with Slurm's number."""
@@ -105,6 +111,7 @@ def read_handover(path: Path) -> Handover | None:
             slurm_id=data["slurmId"],
             jobs={int(index): job for index, job in data["jobs"].items()},
             again_at=data["againAt"],
+            lost_at=data.get("lostAt"),
         )
     except FileNotFoundError:
         return None
@@ -126,6 +133,7 @@ def write_handover(path: Path, handover: Handover) -> None:
         "slurmId": handover.slurm_id,
         "jobs": {str(index): job for index, job in handover.jobs.items()},
         "againAt": handover.again_at,
+        "lostAt": handover.lost_at,
     }
     write = write_whole if handover.jobs else write_unsynced
     write(path, json.dumps(data).encode() + b"\n")

@@ -111,6 +111,13 @@ class Submitting:
             known = read_handover(self._files_of(ref).note)
         return ref.submitted_at if known is None else max(ref.submitted_at, known.again_at or 0)
 
+    def is_known_lost(self, ref: Ref) -> bool:
+        """Return whether it was found before that Slurm has lost a job, or another of its array, and still has."""
+        known = None
+        with contextlib.suppress(FolderError):
+            known = read_handover(self._files_of(ref).note)
+        return known is not None and known.lost_at is not None
+
     def was_handed_over_again(self, ref: Ref) -> bool:
         """Return whether Slurm has lost a job, or another of its array, before. Raises FolderError."""
         known = read_handover(self._files_of(ref).note)
@@ -179,9 +186,12 @@ class Submitting:
                 return []  # somebody is at it, or was
             if time.time() - (known.again_at or 0) < _AGAIN_S:
                 return refs
+            known = known.found_lost(known_at)
+            write_handover(files.note, known)  # the listings that show it are gone when this is cut short, or refused
             listed = self._queue.look_now().rows
             lost = [ref for ref in refs if _is_lost(row_of(listed, ref.key))]
             if not lost:
+                write_handover(files.note, known.found_lost(None))
                 return []
             _write_script(files, self._batch_again(known, lost))
             self._patience.ask(lambda: self._slurm.submit(files.script))
