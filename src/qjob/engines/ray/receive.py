@@ -158,9 +158,8 @@ def _replace(path: Path, parts: Iterable[bytes]) -> None:
     """Replace a file by bytes that need not fit into memory."""
     if path.is_dir() and not path.is_symlink():  # it was one there, too, and has become a file
         shutil.rmtree(path)
-    temporary = (
-        path.parent / f".{os.urandom(6).hex()}{TEMPORARY_SUFFIX}"
-    )  # the file's own name may be as long as may be
+    # Without the file's own name, which may be as long as a name can be.
+    temporary = path.parent / f".{os.urandom(6).hex()}{TEMPORARY_SUFFIX}"
     try:
         with temporary.open("wb") as file:
             for part in parts:

@@ -106,16 +106,12 @@ class Submitting:
 
     def handed_over_at(self, ref: Ref) -> float:
         """Return when a job was handed over last, in seconds since 1970, as far as that can be read."""
-        known = None
-        with contextlib.suppress(FolderError):
-            known = read_handover(self._files_of(ref).note)
+        known = self._known_of(ref)
         return ref.submitted_at if known is None else max(ref.submitted_at, known.again_at or 0)
 
     def is_known_lost(self, ref: Ref) -> bool:
         """Return whether it was found before that Slurm has lost a job, or another of its array, and still has."""
-        known = None
-        with contextlib.suppress(FolderError):
-            known = read_handover(self._files_of(ref).note)
+        known = self._known_of(ref)
         return known is not None and known.lost_at is not None
 
     def was_handed_over_again(self, ref: Ref) -> bool:
@@ -205,6 +201,12 @@ class Submitting:
             return self._batches.of_job(known.name, spec, lost[0].job)
         jobs = {ref.key.index: ref.job for ref in lost if ref.key.index is not None}
         return self._batches.of_array(known.name, spec, Array(jobs=jobs, at_a_time=_concurrency(spec)))
+
+    def _known_of(self, ref: Ref) -> Handover | None:
+        """Return what was written down of a job, as far as that can be read."""
+        with contextlib.suppress(FolderError):
+            return read_handover(self._files_of(ref).note)
+        return None
 
     def _files_of(self, ref: Ref) -> _Files:
         if ref.key.index is None:
